@@ -1,0 +1,69 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Arrows point down only; `make arrows` checks that each target imports what is listed here and nothing else.
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+  name: "parley",
+  platforms: [.macOS(.v14)],
+  products: [
+    .executable(name: "parley", targets: ["parley"]),
+    .library(name: "Parley", targets: ["Llama", "Generation", "Scoring", "Training"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C: block formats and arithmetic, one folder per instruction set.
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .target(
+      name: "CKernels", dependencies: ["COpenBLAS"],
+      cSettings: [.enableWarning("all"), .treatAllWarnings(as: .error)],
+      linkerSettings: [
+        .linkedLibrary("omp5", .when(platforms: [.linux])),
+        .linkedLibrary("m", .when(platforms: [.linux])),
+      ]),
+
+    // Row 0 to 7 of the house.
+    .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
+    .target(name: "GGUF", dependencies: ["Tensors"], swiftSettings: strict),
+    .target(name: "Tokenization", dependencies: ["GGUF"], swiftSettings: strict),
+    .target(name: "Adapters", dependencies: ["GGUF", "Tensors"], swiftSettings: strict),
+    .target(name: "Llama", dependencies: ["Adapters", "GGUF", "Tensors"], swiftSettings: strict),
+    .target(name: "Generation", dependencies: ["Llama", "Tokenization"], swiftSettings: strict),
+    .target(name: "Scoring", dependencies: ["Llama", "Tokenization"], swiftSettings: strict),
+    .target(name: "Training", dependencies: ["Llama", "Adapters", "Tensors"], swiftSettings: strict),
+    .target(
+      name: "Oracles", dependencies: ["Scoring", "Tokenization", "Llama"], swiftSettings: strict),
+    .target(
+      name: "INPO",
+      dependencies: [
+        "Training", "Oracles", "Scoring", "Generation", "Llama", "Adapters",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: strict),
+    .target(
+      name: "Evaluation", dependencies: ["Oracles", "Scoring", "Generation"], swiftSettings: strict),
+    .executableTarget(
+      name: "parley",
+      dependencies: [
+        "Evaluation", "INPO", "Oracles", "Training", "Generation", "Scoring", "Llama", "Adapters",
+        "Tokenization", "GGUF", "Tensors",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
+
+    // Tests mirror Sources. ReferenceModel is the float64 twin and imports no product code.
+    .target(name: "ReferenceModel", path: "Tests/ReferenceModel", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c17
+)

@@ -1,0 +1,203 @@
+/* The arithmetic of Parley: block formats, and every operation the model needs, forward and backward.
+ * Knows pointers and sizes; knows nothing of files, tokens or models.
+ *
+ * Letters: T tokens (rows), D model width, H query heads, K key/value heads, E head width, V vocabulary.
+ * Matrices are row-major, strides are in elements unless said otherwise.
+ *
+ * THE RULE: `scalar/` is the specification. Every other table gives the same bits, for every size, and
+ * no result depends on the number of rows in a call, on the number of threads or on the neighbours of a row.
+ *
+ *   matmul   one accumulator per output element, K ascending, one FMA a step (a block, in int16)
+ *   vector   sums over one row use 16 stripes (element i goes to stripe i mod 16, ascending), then the tree
+ *            s[i] += s[i+8], s[i] += s[i+4], s[i] += s[i+2], s[0] + s[1]
+ *   exp/log  our own polynomials, the same on every path
+ */
+#ifndef PARLEY_CKERNELS_H
+#define PARLEY_CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+/* ---- Formats -------------------------------------------------------------------------------- */
+
+/* enum case, name in the file, type id in the file, values per block, bytes per block */
+#define K_FORMATS(X)                 \
+    X(K_F32,  "F32",   0,   1,   4)  \
+    X(K_F16,  "F16",   1,   1,   2)  \
+    X(K_BF16, "BF16", 30,   1,   2)  \
+    X(K_Q4_0, "Q4_0",  2,  32,  18)  \
+    X(K_Q4_1, "Q4_1",  3,  32,  20)  \
+    X(K_Q8_0, "Q8_0",  8,  32,  34)  \
+    X(K_Q4_K, "Q4_K", 12, 256, 144)  \
+    X(K_Q6_K, "Q6_K", 14, 256, 210)
+
+typedef enum {
+#define X(id, name, type, values, bytes) id,
+    K_FORMATS(X)
+#undef X
+    K_FORMAT_COUNT
+} k_format;
+
+typedef struct {
+    const char *name;
+    uint32_t type_id;      /* ggml type id in GGUF files */
+    uint32_t block_values;
+    uint32_t block_bytes;
+} k_format_info;
+
+/* Facts of one format; `format` is below K_FORMAT_COUNT. */
+k_format_info k_format_facts(k_format format);
+
+/* out[0..n) = the values of n / block_values blocks, as ggml's dequantise gives them. Single thread. */
+void k_dequantize(float *out, const void *blocks, k_format format, size_t n);
+
+/* ---- Context: which table, how many threads. No other state anywhere. ----------------------- */
+
+typedef struct k_table k_table; /* one instruction set's functions */
+
+/* Tables this machine can run, best first, ending with "scalar". */
+size_t k_table_count(void);
+const k_table *k_table_at(size_t index);
+const char *k_table_name(const k_table *table);
+
+typedef struct {
+    const k_table *table;
+    uint32_t threads; /* at least 1 */
+} k_context;
+
+/* ---- Matmul --------------------------------------------------------------------------------- */
+
+#define K_ACT_BLOCK 32 /* activations are quantised in blocks of 32 */
+
+/* Activations as 16-bit integers: x[i] is about scale * q[i], q in ±32767.
+ *
+ *   q      [rows, n]      within every 4 values the order is 0, 2, 1, 3 (so that packed weights need no shuffle)
+ *   scale  [rows, n/32]   amax / 32767; 0 when amax < 1e-30; NaN when the block is not finite (q = 0 then)
+ *   sum    [rows, n/32]   (float)(sum of q) * scale, for formats with a minimum
+ *   x      [rows, n]      x_stride floats from row to row
+ *
+ * q[i] = round to nearest even of x[i] * (32767 / amax). n is a multiple of 32. */
+void k_quantize_rows(k_context c, int16_t *q, float *scale, float *sum,
+                     const float *x, size_t x_stride, size_t rows, size_t n);
+
+/* y[t, o] = sum over i of x[t, i] * w[o, i], activations in int16, weights of a block format with integers
+ * (Q4_0 and later). `w` is [n_out, n_in], rows contiguous. Overwrites y; n_in is a multiple of the format's block.
+ *
+ * For each group g of weights with one scale (32 values; 16 for Q6_K), ascending:
+ *     acc = fma((float)(exact integer dot), w_scale[g] * x_scale[block], acc)
+ * and, for formats with a minimum, then  acc = fma(x_sum[block], w_min[g], acc)  (Q4_K: w_min = -(dmin * m)). */
+void k_linear_int16(k_context c, float *y, size_t y_stride,
+                    const int16_t *q, const float *scale, const float *sum,
+                    const void *w, k_format format, size_t rows, size_t n_out, size_t n_in);
+
+/* The same product with float activations and dequantised weights; every format.
+ * acc = fma(w[o, i], x[t, i], acc), i ascending. */
+void k_linear_f32(k_context c, float *y, size_t y_stride, const float *x, size_t x_stride,
+                  const void *w, k_format format, size_t rows, size_t n_out, size_t n_in);
+
+/* dx[t, i] += sum over o of dy[t, o] * w[o, i]: the backward of a linear layer with a frozen weight.
+ * acc starts at dx; acc = fma(dy[t, o], w[o, i], acc), o ascending. Every format. */
+void k_linear_backward(k_context c, float *dx, size_t dx_stride, const float *dy, size_t dy_stride,
+                       const void *w, k_format format, size_t rows, size_t n_out, size_t n_in);
+
+/* out[m, n] = (accumulate ? out : 0) + sum over k of a[m, k] * b[k, n]; acc = fma(a, b, acc), k ascending. */
+void k_gemm(k_context c, float *out, size_t out_stride, const float *a, size_t a_stride,
+            const float *b, size_t b_stride, size_t m, size_t n, size_t k, bool accumulate);
+
+/* out[m, n] += scale * sum over t of a[t, m] * b[t, n]: gradients of A and B, off the forward path.
+ * OpenBLAS, one thread; the same bits for any thread count. */
+void k_outer(k_context c, float *out, size_t out_stride, const float *a, size_t a_stride,
+             const float *b, size_t b_stride, size_t m, size_t n, size_t tokens, float scale);
+
+/* out[n, m] = in[m, n]. */
+void k_transpose(float *out, const float *in, size_t m, size_t n);
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+/* y = x * (1 / sqrt(mean(x^2) + eps)) * w, row by row; inv_rms [rows] is kept for the backward (may be NULL).
+ * mean = (16-stripe sum of fma(x, x, stripe)) / n. y = (x * inv) * w. */
+void k_rms_norm(k_context c, float *y, float *inv_rms, const float *x, const float *w, float eps,
+                size_t rows, size_t n);
+
+/* dx += the gradient through k_rms_norm; w is frozen. */
+void k_rms_norm_backward(k_context c, float *dx, const float *dy, const float *x, const float *w,
+                         const float *inv_rms, size_t rows, size_t n);
+
+/* Rotates pairs (2i, 2i+1) of every head by the angle of positions[t], in place.
+ * cosines, sines: [positions, head_dim/2]. `inverse` rotates back (the backward).
+ * a' = fma(a, cos, -(b * sin)), b' = fma(a, sin, b * cos). */
+void k_rope(k_context c, float *x, size_t x_stride, const uint32_t *positions, const float *cosines,
+            const float *sines, size_t rows, size_t heads, size_t head_dim, bool inverse);
+
+/* out = silu(gate) * up;  silu(g) = g / (1 + exp(-g)). All contiguous, n values. */
+void k_swiglu(k_context c, float *out, const float *gate, const float *up, size_t n);
+
+/* d_gate and d_up are overwritten. */
+void k_swiglu_backward(k_context c, float *d_gate, float *d_up, const float *d_out,
+                       const float *gate, const float *up, size_t n);
+
+/* y[i] = fma(s, x[i], y[i]). */
+void k_axpy(k_context c, float *y, const float *x, float s, size_t n);
+
+/* ---- Attention ------------------------------------------------------------------------------- */
+
+#define K_PAGE 64 /* positions in a page of the key/value cache */
+
+/* One run of new rows of one sequence. A page holds, for one block of the model,
+ *   keys   [K, E, 64]  transposed, so that 64 scores are one small matmul
+ *   values [K, 64, E]
+ * pages[p] points at the keys of positions 64p..64p+63; the values follow at + K*E*64 floats. */
+typedef struct {
+    float *const *pages;
+    size_t first_row;      /* row of q, k, v, out at which the run starts */
+    size_t rows;
+    size_t first_position; /* position of the first row in its sequence */
+} k_segment;
+
+typedef struct {
+    size_t heads, kv_heads, head_dim;
+    float scale; /* 1 / sqrt(head_dim), usually */
+} k_attention_shape;
+
+/* Writes the rows' keys and values [T, K*E] into their pages. */
+void k_cache_write(k_context c, const k_segment *segments, size_t count, k_attention_shape shape,
+                   const float *k, const float *v);
+
+/* out [T, H*E] from q [T, H*E]; each row sees the positions of its sequence up to its own.
+ * q is multiplied by scale first; scores, then values, are matmuls in canonical order; pages ascend with the
+ * running maximum m: c = exp(m - m'), l = fma(l, c, 16-stripe sum of p), o = o * c, then acc of p * v onto o; at the
+ * end o * (1 / l). log_sum [T, H] = m + log(l) is kept for the backward (may be NULL). */
+void k_attention(k_context c, float *out, float *log_sum, const float *q,
+                 const k_segment *segments, size_t count, k_attention_shape shape);
+
+/* Gradients of q, k, v [overwritten] for segments that start at position 0 (whole sequences).
+ * Reads the pages the forward wrote. Probabilities are recomputed from log_sum. */
+void k_attention_backward(k_context c, float *dq, float *dk, float *dv, const float *d_out,
+                          const float *out, const float *log_sum, const float *q,
+                          const k_segment *segments, size_t count, k_attention_shape shape);
+
+/* ---- Log-probabilities over a vocabulary that is visited in tiles ---------------------------- */
+
+#define K_VOCAB_TILE 1024
+
+/* Running log-sum-exp: for each row, m' = max(m, max z), sum = fma(sum, exp(m - m'), 16-stripe sum of exp(z - m')).
+ * Start with m = -inf, sum = 0; n is K_VOCAB_TILE but for the last tile. */
+void k_log_sum_exp_tile(k_context c, float *maximum, float *sum, const float *z, size_t z_stride,
+                        size_t rows, size_t n);
+
+/* out[t] = maximum[t] + log(sum[t]). */
+void k_log_sum_exp_finish(k_context c, float *out, const float *maximum, const float *sum, size_t rows);
+
+/* In place, z becomes the gradient of sum_t weight[t] * (z[t, target[t]] - log_sum[t]):
+ * z[t, v] = weight[t] * ((v + first == target[t]) - exp(z[t, v] - log_sum[t])). */
+void k_log_prob_backward_tile(k_context c, float *z, size_t z_stride, const float *log_sum,
+                              const float *weight, const uint32_t *target, size_t first,
+                              size_t rows, size_t n);
+
+/* out[i] = exp(x[i]), log(x[i]): at most 2 ulp; exp(-inf) = 0, exp(0) = 1, NaN stays NaN; log of a denormal, zero or
+ * negative number follows IEEE (-inf, NaN). */
+void k_exp(k_context c, float *out, const float *x, size_t n);
+void k_log(k_context c, float *out, const float *x, size_t n);
+
+#endif

@@ -1,0 +1,179 @@
+import CKernels
+
+/// Which kernel table computes, on how many threads. A value handed down; there is no global.
+///
+/// Every method is one operation of `CKernels.h`, where its formula and order stand. Shapes are checked here, so that C
+/// never sees a wrong one. (Sendable because the table behind the pointer is constant.) No result depends on the table or the thread count: both only change the time it takes.
+public struct Kernels: @unchecked Sendable {
+  let context: k_context
+  public var name: String { String(cString: k_table_name(context.table)) }
+  public var threads: Int { Int(context.threads) }
+
+  /// Tables this machine can run, best first, the last one `scalar`.
+  public static var available: [String] {
+    (0..<k_table_count()).map { String(cString: k_table_name(k_table_at($0))) }
+  }
+
+  /// The table called `name` (nil: the best), on `threads` threads.
+  /// - Returns: nil when this machine has no such table.
+  public init?(table name: String? = nil, threads: Int) {
+    precondition(threads >= 1, "\(threads) threads cannot compute")
+    let names = Self.available
+    guard let index = name.map({ names.firstIndex(of: $0) }) ?? 0 else { return nil }
+    context = k_context(table: k_table_at(index), threads: UInt32(threads))
+  }
+
+  // MARK: Matmul
+
+  /// `y [T, out] = x [T, in] · Wᵀ` in the named precision. `activations` are `x` quantised by `quantize`.
+  public func linear(_ y: Matrix, _ x: Activations, _ w: WeightView) {
+    precondition(y.columns == w.rows && x.columns == w.columns && y.rows >= x.rows, "linear \(w.name): shapes differ")
+    if !w.format.isFloat, let q = x.quantized {
+      k_linear_int16(
+        context, y.pointer, y.columns, q.values.pointer, q.scale.pointer, q.sum.pointer,
+        w.bytes.baseAddress, w.format.id, x.rows, w.rows, w.columns)
+    } else {
+      k_linear_f32(
+        context, y.pointer, y.columns, x.matrix.pointer, x.columns, w.bytes.baseAddress, w.format.id,
+        x.rows, w.rows, w.columns)
+    }
+  }
+
+  /// `dx += dy · W`.
+  public func linearBackward(_ dx: Matrix, _ dy: Matrix, _ w: WeightView, rows: Int) {
+    precondition(
+      dx.columns == w.columns && dy.columns == w.rows && rows <= min(dx.rows, dy.rows),
+      "linear \(w.name): shapes differ")
+    k_linear_backward(
+      context, dx.pointer, dx.columns, dy.pointer, dy.columns, w.bytes.baseAddress, w.format.id, rows,
+      w.rows, w.columns)
+  }
+
+  /// `out [m, n] (+)= a [m, k] · b [k, n]`, on the first `rows` rows of `a` and `out`.
+  public func gemm(_ out: Matrix, _ a: Matrix, _ b: Matrix, rows: Int, accumulate: Bool) {
+    precondition(
+      a.columns == b.rows && out.columns == b.columns && rows <= min(out.rows, a.rows), "gemm: shapes differ")
+    k_gemm(
+      context, out.pointer, out.columns, a.pointer, a.columns, b.pointer, b.columns, rows, b.columns,
+      b.rows, accumulate)
+  }
+
+  /// `out [m, n] += scale · aᵀ b` over the first `tokens` rows.
+  public func outer(_ out: Matrix, _ a: Matrix, _ b: Matrix, tokens: Int, scale: Float) {
+    precondition(
+      out.rows == a.columns && out.columns == b.columns && tokens <= min(a.rows, b.rows), "outer: shapes differ")
+    k_outer(
+      context, out.pointer, out.columns, a.pointer, a.columns, b.pointer, b.columns, out.rows,
+      out.columns, tokens, scale)
+  }
+
+  // MARK: Rows
+
+  public func rmsNorm(_ y: Matrix, _ inverse: Buffer<Float>?, _ x: Matrix, _ w: Buffer<Float>, eps: Float, rows: Int) {
+    precondition(x.columns == w.count && y.columns == w.count && rows <= min(x.rows, y.rows), "rmsNorm: shapes differ")
+    k_rms_norm(context, y.pointer, inverse?.pointer, x.pointer, w.pointer, eps, rows, w.count)
+  }
+
+  public func rmsNormBackward(
+    _ dx: Matrix, _ dy: Matrix, _ x: Matrix, _ w: Buffer<Float>, _ inverse: Buffer<Float>, rows: Int
+  ) {
+    precondition(
+      x.columns == w.count && dx.columns == w.count && rows <= min(x.rows, dx.rows), "rmsNorm: shapes differ")
+    k_rms_norm_backward(context, dx.pointer, dy.pointer, x.pointer, w.pointer, inverse.pointer, rows, w.count)
+  }
+
+  /// Rotates `x [T, heads·E]` in place; see `RotaryTable` in Llama.
+  public func rope(
+    _ x: Matrix, positions: Buffer<UInt32>, cosines: Matrix, sines: Matrix, rows: Int, heads: Int, inverse: Bool = false
+  ) {
+    let headDim = cosines.columns * 2
+    precondition(x.columns == heads * headDim && rows <= min(x.rows, positions.count), "rope: shapes differ")
+    k_rope(
+      context, x.pointer, x.columns, positions.pointer, cosines.pointer, sines.pointer, rows, heads, headDim, inverse)
+  }
+
+  public func swiGLU(_ out: Matrix, _ gate: Matrix, _ up: Matrix, rows: Int) {
+    precondition(
+      out.columns == gate.columns && gate.columns == up.columns && rows <= gate.rows, "swiGLU: shapes differ")
+    k_swiglu(context, out.pointer, gate.pointer, up.pointer, rows * gate.columns)
+  }
+
+  public func swiGLUBackward(_ dGate: Matrix, _ dUp: Matrix, _ dOut: Matrix, _ gate: Matrix, _ up: Matrix, rows: Int) {
+    precondition(
+      dOut.columns == gate.columns && gate.columns == up.columns && rows <= gate.rows, "swiGLU: shapes differ")
+    k_swiglu_backward(
+      context, dGate.pointer, dUp.pointer, dOut.pointer, gate.pointer, up.pointer, rows * gate.columns)
+  }
+
+  /// `y += s · x` on the first `rows` rows.
+  public func add(_ y: Matrix, _ x: Matrix, scale s: Float = 1, rows: Int) {
+    precondition(x.columns == y.columns && rows <= min(x.rows, y.rows), "add: shapes differ")
+    k_axpy(context, y.pointer, x.pointer, s, rows * x.columns)
+  }
+
+  // MARK: Attention
+
+  public func cacheWrite(_ segments: SegmentList, _ shape: AttentionShape, k: Matrix, v: Matrix) {
+    segments.withC { k_cache_write(context, $0, $1, shape.c, k.pointer, v.pointer) }
+  }
+
+  public func attention(_ out: Matrix, _ logSum: Matrix?, _ q: Matrix, _ segments: SegmentList, _ shape: AttentionShape)
+  {
+    segments.withC { k_attention(context, out.pointer, logSum?.pointer, q.pointer, $0, $1, shape.c) }
+  }
+
+  public func attentionBackward(
+    dq: Matrix, dk: Matrix, dv: Matrix, _ dOut: Matrix, _ out: Matrix, _ logSum: Matrix, _ q: Matrix,
+    _ segments: SegmentList, _ shape: AttentionShape
+  ) {
+    segments.withC {
+      k_attention_backward(
+        context, dq.pointer, dk.pointer, dv.pointer, dOut.pointer, out.pointer, logSum.pointer, q.pointer, $0, $1,
+        shape.c)
+    }
+  }
+
+  // MARK: Log-probabilities
+
+  /// Vocabulary entries in one tile of the head.
+  public static let vocabularyTile = Int(K_VOCAB_TILE)
+
+  public func logSumExpTile(
+    _ maximum: Buffer<Float>, _ sum: Buffer<Float>, _ z: UnsafePointer<Float>, stride: Int, rows: Int, count: Int
+  ) {
+    k_log_sum_exp_tile(context, maximum.pointer, sum.pointer, z, stride, rows, count)
+  }
+
+  public func logSumExpFinish(_ out: Buffer<Float>, _ maximum: Buffer<Float>, _ sum: Buffer<Float>, rows: Int) {
+    k_log_sum_exp_finish(context, out.pointer, maximum.pointer, sum.pointer, rows)
+  }
+
+  public func logProbBackwardTile(
+    _ z: Matrix, logSum: Buffer<Float>, weight: Buffer<Float>, target: Buffer<UInt32>, first: Int, rows: Int, count: Int
+  ) {
+    k_log_prob_backward_tile(
+      context, z.pointer, z.columns, logSum.pointer, weight.pointer, target.pointer, first, rows, count)
+  }
+
+  public func exp(_ out: Buffer<Float>, _ x: Buffer<Float>) {
+    k_exp(context, out.pointer, x.pointer, x.count)
+  }
+
+  public func log(_ out: Buffer<Float>, _ x: Buffer<Float>) {
+    k_log(context, out.pointer, x.pointer, x.count)
+  }
+}
+
+/// `to [n, m] = from [m, n]`.
+public func transpose(from: Matrix, to: Matrix) {
+  precondition(to.rows == from.columns && to.columns == from.rows, "transpose: shapes differ")
+  k_transpose(to.pointer, from.pointer, from.rows, from.columns)
+}
+
+/// `count` values of `format`, dequantised as ggml does.
+public func dequantize(
+  _ out: UnsafeMutablePointer<Float>, from blocks: UnsafeRawPointer, format: WeightFormat, count: Int
+) {
+  precondition(count.isMultiple(of: format.valuesPerBlock), "\(count) values are not whole blocks of \(format)")
+  k_dequantize(out, blocks, format.id, count)
+}
