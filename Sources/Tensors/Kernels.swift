@@ -25,9 +25,10 @@ public struct Kernels: @unchecked Sendable {
 
   // MARK: Matmul
 
-  /// `y [T, out] = x [T, in] · Wᵀ` in the named precision. `activations` are `x` quantised by `quantize`.
+  /// `y [T, out] = x [T, in] · Wᵀ`, in int16 when `x` has its quantised twin and `w` is quantised, in float else.
+  /// `y` may have more columns than `w` has rows: a tile of the vocabulary.
   public func linear(_ y: Matrix, _ x: Activations, _ w: WeightView) {
-    precondition(y.columns == w.rows && x.columns == w.columns && y.rows >= x.rows, "linear \(w.name): shapes differ")
+    precondition(y.columns >= w.rows && x.columns == w.columns && y.rows >= x.rows, "linear \(w.name): shapes differ")
     if !w.format.isFloat, let q = x.quantized {
       k_linear_int16(
         context, y.pointer, y.columns, q.values.pointer, q.scale.pointer, q.sum.pointer,
@@ -42,7 +43,7 @@ public struct Kernels: @unchecked Sendable {
   /// `dx += dy · W`.
   public func linearBackward(_ dx: Matrix, _ dy: Matrix, _ w: WeightView, rows: Int) {
     precondition(
-      dx.columns == w.columns && dy.columns == w.rows && rows <= min(dx.rows, dy.rows),
+      dx.columns == w.columns && dy.columns >= w.rows && rows <= min(dx.rows, dy.rows),
       "linear \(w.name): shapes differ")
     k_linear_backward(
       context, dx.pointer, dx.columns, dy.pointer, dy.columns, w.bytes.baseAddress, w.format.id, rows,
