@@ -1,0 +1,52 @@
+import Tensors
+
+/// One transformer block, backward: `Forward.swift` read upwards, with its numbers.
+struct BlockBackward {
+  let forward: BlockForward
+  let gradients: LoRAGradients
+
+  /// Turns `d [T, D]`, the gradient of the block's output, into the gradient of its input, in place.
+  ///
+  /// - Parameters:
+  ///   - x: the block's input; `t`: the tape of its forward.
+  ///   - dt: room for the gradients of everything on the tape.
+  ///   - needsInput: false for the lowest adapted block, below which no gradient is used: `d` is then left unfinished.
+  func callAsFunction(
+    _ block: Int, _ d: Matrix, at x: Matrix, on t: BlockTape, room dt: BlockTape, segments: SegmentList,
+    positions: Buffer<UInt32>, rows: Int, needsInput: Bool
+  ) {
+    let (kernels, model) = (forward.kernels, forward.policy.model)
+    let (config, weights, rotary) = (model.config, model.blocks[block], model.rotary)
+    func backward(_ layer: BlockLinear, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
+      forward.layer(layer, block).backward(
+        dx, from: dy, at: x, low: t.low(layer), dLow: dt.low(layer), gradients.pair(layer.name(block: block)),
+        rows: rows)
+    }
+
+    // 12: the residual stream passes `d` on as it is
+    dt.act.matrix.clear()
+    backward(.ffnDown, dt.act.matrix, from: d, at: t.act.matrix)  // 11
+    kernels.swiGLUBackward(dt.gate, dt.up, dt.act.matrix, t.gate, t.up, rows: rows)  // 10
+    dt.ffnNorm.matrix.clear()
+    backward(.ffnUp, dt.ffnNorm.matrix, from: dt.up, at: t.ffnNorm.matrix)  // 9b
+    backward(.ffnGate, dt.ffnNorm.matrix, from: dt.gate, at: t.ffnNorm.matrix)  // 9a
+    kernels.rmsNormBackward(d, dt.ffnNorm.matrix, t.middle, weights.ffnNorm, t.ffnInverse, rows: rows)  // 8
+
+    // 7: the residual stream again
+    dt.attnOut.matrix.clear()
+    backward(.attnOutput, dt.attnOut.matrix, from: d, at: t.attnOut.matrix)  // 6
+    kernels.attentionBackward(  // 5, 4
+      dq: dt.q, dk: dt.k, dv: dt.v, dt.attnOut.matrix, t.attnOut.matrix, t.logSum, t.q, segments, forward.shape)
+    for (dx, heads) in [(dt.k, config.kvHeadCount), (dt.q, config.headCount)] {  // 3
+      kernels.rope(
+        dx, positions: positions, cosines: rotary.cosines, sines: rotary.sines, rows: rows, heads: heads,
+        inverse: true)
+    }
+    let dNorm = needsInput ? dt.attnNorm.matrix : nil
+    dNorm?.clear()
+    backward(.attnV, dNorm, from: dt.v, at: t.attnNorm.matrix)  // 2c
+    backward(.attnK, dNorm, from: dt.k, at: t.attnNorm.matrix)  // 2b
+    backward(.attnQ, dNorm, from: dt.q, at: t.attnNorm.matrix)  // 2a
+    if let dNorm { kernels.rmsNormBackward(d, dNorm, x, weights.attnNorm, t.attnInverse, rows: rows) }  // 1
+  }
+}

@@ -1,0 +1,56 @@
+import Tensors
+
+/// What one block leaves behind for `T` rows: activations `t` of the forward, or gradients `d` of the backward.
+///
+/// The same type for both, so that `Backward.swift` reads as `Forward.swift` upwards.
+final class BlockTape {
+  let attnNorm: Activations  // [T, D]
+  let attnInverse: Buffer<Float>  // [T]
+  let q: Matrix  // [T, H·E], rotated
+  let k: Matrix  // [T, K·E], rotated
+  let v: Matrix  // [T, K·E]
+  let attnOut: Activations  // [T, H·E]
+  let logSum: Matrix  // [T, H]
+  let middle: Matrix  // [T, D], input plus attention
+  let ffnNorm: Activations  // [T, D]
+  let ffnInverse: Buffer<Float>  // [T]
+  let gate: Matrix  // [T, F]
+  let up: Matrix  // [T, F]
+  let act: Activations  // [T, F]
+  /// The adapter's inner products `[T, R]`, by layer; nil where there is no adapter.
+  var low: [Matrix?]
+
+  init(_ policy: Policy, block: Int, rows: Int, scratch: QuantizedRows) {
+    let config = policy.model.config
+    func activations(_ columns: Int) -> Activations {
+      Activations(rows, columns, precision: policy.model.precision, scratch: scratch)
+    }
+    attnNorm = activations(config.dim)
+    attnInverse = Buffer(count: rows)
+    q = Matrix(rows, config.queryDim)
+    k = Matrix(rows, config.kvDim)
+    v = Matrix(rows, config.kvDim)
+    attnOut = activations(config.queryDim)
+    logSum = Matrix(rows, config.headCount)
+    middle = Matrix(rows, config.dim)
+    ffnNorm = activations(config.dim)
+    ffnInverse = Buffer(count: rows)
+    gate = Matrix(rows, config.feedForward)
+    up = Matrix(rows, config.feedForward)
+    act = activations(config.feedForward)
+    low = policy.slots[block].map { slot in slot.map { Matrix(rows, $0.rank) } }
+  }
+
+  func low(_ layer: BlockLinear) -> Matrix? { low[layer.index] }
+
+  /// Bytes for one row.
+  static func bytesPerRow(_ policy: Policy) -> Int {
+    let c = policy.model.config
+    let ranks = policy.slots.map { $0.reduce(0) { $0 + ($1?.rank ?? 0) } }.max() ?? 0
+    let floats = 3 * c.dim + 2 + 2 * c.queryDim + 2 * c.kvDim + c.headCount + 3 * c.feedForward + ranks
+    return floats * MemoryLayout<Float>.stride
+  }
+
+  /// Values of the widest input of a linear layer, for the shared quantised twin.
+  static func widest(_ config: LlamaConfig) -> Int { max(config.dim, config.queryDim, config.feedForward) }
+}

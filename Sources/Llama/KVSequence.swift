@@ -1,0 +1,62 @@
+import Tensors
+
+/// Keys and values of one sequence, in pages of 64 positions that forks share.
+///
+/// A page belongs to every sequence that holds it. Whole pages are never written again, so sharing them changes no bit; the
+/// last, partial page is copied on a fork.
+public final class KVSequence {
+  /// 64 positions of every block: block `b` starts at `b · shape.pageFloats`.
+  final class Page {
+    let memory: Buffer<Float>
+    init(floats: Int) { memory = Buffer(count: floats) }
+
+    func copy() -> Page {
+      let other = Page(floats: memory.count)
+      other.memory.pointer.update(from: memory.pointer, count: memory.count)
+      return other
+    }
+  }
+
+  let shape: AttentionShape
+  let blockCount: Int
+  private var pages: [Page] = []
+  /// Positions written so far.
+  public private(set) var length = 0
+
+  public init(_ model: LlamaModel) {
+    shape = model.attention
+    blockCount = model.config.blockCount
+  }
+
+  private init(shape: AttentionShape, blockCount: Int, pages: [Page], length: Int) {
+    self.shape = shape
+    self.blockCount = blockCount
+    self.pages = pages
+    self.length = length
+  }
+
+  /// Bytes of one page, all blocks.
+  public static func pageBytes(_ model: LlamaModel) -> Int {
+    model.attention.pageFloats * model.config.blockCount * MemoryLayout<Float>.stride
+  }
+
+  /// A sequence with the same past; the two go on separately.
+  public func fork() -> KVSequence {
+    let whole = length / AttentionShape.pagePositions
+    let partial = length.isMultiple(of: AttentionShape.pagePositions) ? [] : [pages[whole].copy()]
+    return KVSequence(shape: shape, blockCount: blockCount, pages: pages.prefix(whole) + partial, length: length)
+  }
+
+  /// Makes room for `count` more positions and counts them as written. The forward that calls this writes them.
+  func extend(by count: Int) {
+    length += count
+    while pages.count * AttentionShape.pagePositions < length {
+      pages.append(Page(floats: shape.pageFloats * blockCount))
+    }
+  }
+
+  /// The pages of one block, for the kernels.
+  func pages(block: Int) -> [UnsafeMutablePointer<Float>] {
+    pages.map { $0.memory.pointer + block * shape.pageFloats }
+  }
+}

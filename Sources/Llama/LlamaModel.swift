@@ -1,0 +1,111 @@
+import GGUF
+import Tensors
+
+/// The frozen base: configuration and views into the mapped file. Immutable, so any number of passes and policies share it.
+public final class LlamaModel: @unchecked Sendable {
+  struct Block {
+    let attnNorm: Buffer<Float>
+    let ffnNorm: Buffer<Float>
+    /// In the order of `BlockLinear`.
+    let linear: [WeightView]
+
+    subscript(_ layer: BlockLinear) -> WeightView { linear[layer.index] }
+  }
+
+  public let config: LlamaConfig
+  public let precision: Precision
+  public let kernels: Kernels
+  /// Positions a sequence can have: the `--ctx` option, or the model's own limit.
+  public let context: Int
+  public let tokenEmbd: WeightView
+  /// The head; the embedding again when the file has none of its own.
+  public let output: WeightView
+  public let isTied: Bool
+  let outputNorm: Buffer<Float>
+  let blocks: [Block]
+  let rotary: RotaryTable
+
+  public var vocabularySize: Int { tokenEmbd.rows }
+  public var attention: AttentionShape {
+    AttentionShape(
+      heads: config.headCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
+      scale: 1 / Float(config.headDim).squareRoot())
+  }
+  /// Name and shape of every layer an adapter can change, block by block.
+  public var adaptable: [(name: String, rows: Int, columns: Int)] {
+    (0..<config.blockCount).flatMap { block in
+      BlockLinear.allCases.map { layer in
+        let shape = layer.shape(config)
+        return (layer.name(block: block), shape.rows, shape.columns)
+      }
+    }
+  }
+
+  /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms only.
+  ///
+  /// - Parameter context: positions a sequence may have; nil takes the model's own limit.
+  /// - Throws: `LlamaError`, `GGUFError`.
+  public init(_ file: GGUFFile, precision: Precision, kernels: Kernels, context: Int? = nil) throws {
+    let config = try LlamaConfig(file.metadata)
+    if let context, context > config.contextLength {
+      throw LlamaError.contextExceeded(needed: context, limit: config.contextLength)
+    }
+    self.config = config
+    self.precision = precision
+    self.kernels = kernels
+    self.context = context ?? config.contextLength
+
+    func weight(_ name: String, _ rows: Int?, _ columns: Int) throws -> WeightView {
+      let view = try file.weight(name)
+      guard view.columns == columns, view.rows == rows ?? view.rows else {
+        throw LlamaError.shape(tensor: name, found: [view.rows, view.columns], expected: [rows ?? view.rows, columns])
+      }
+      return view
+    }
+    func floats(_ name: String, _ count: Int) throws -> Buffer<Float> {
+      let buffer = try file.floats(name)
+      guard buffer.count == count else {
+        throw LlamaError.shape(tensor: name, found: [buffer.count], expected: [count])
+      }
+      return buffer
+    }
+
+    tokenEmbd = try weight(TensorName.tokenEmbd, nil, config.dim)
+    isTied = file.tensor(TensorName.output) == nil
+    output = isTied ? tokenEmbd : try weight(TensorName.output, tokenEmbd.rows, config.dim)
+    outputNorm = try floats(TensorName.outputNorm, config.dim)
+    blocks = try (0..<config.blockCount).map { block in
+      Block(
+        attnNorm: try floats(TensorName.attnNorm(block), config.dim),
+        ffnNorm: try floats(TensorName.ffnNorm(block), config.dim),
+        linear: try BlockLinear.allCases.map { layer in
+          let shape = layer.shape(config)
+          return try weight(layer.name(block: block), shape.rows, shape.columns)
+        })
+    }
+    let divisors =
+      file.tensor(TensorName.ropeFreqs) == nil ? nil : try floats(TensorName.ropeFreqs, config.headDim / 2)
+    rotary = try RotaryTable(config, divisors: divisors, positions: self.context)
+  }
+
+  func check(_ tokens: some Sequence<UInt32>) throws {
+    for token in tokens where Int(token) >= vocabularySize {
+      throw LlamaError.token(token, vocabulary: vocabularySize)
+    }
+  }
+}
+
+extension BlockLinear {
+  /// Place of this layer in lists that follow `allCases`.
+  var index: Int {
+    switch self {
+    case .attnQ: 0
+    case .attnK: 1
+    case .attnV: 2
+    case .attnOutput: 3
+    case .ffnGate: 4
+    case .ffnUp: 5
+    case .ffnDown: 6
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import Adapters
+import Tensors
+
+/// The base, or the base with one adapter: what turns a prefix into a distribution. π, π_t and π_ref are policies over one model.
+public final class Policy {
+  /// One adapted layer, laid out for the kernels: `y += (x · (s·A)ᵀ) · Bᵀ`.
+  final class Slot {
+    let module: LoRAModule
+    let scale: Float
+    /// `s·A [R, in]`, its transpose `[in, R]`, and `Bᵀ [R, out]`.
+    let scaledA: Matrix
+    let scaledAT: Matrix
+    let bT: Matrix
+    var rank: Int { module.rank }
+
+    init(_ module: LoRAModule, scale: Float) {
+      self.module = module
+      self.scale = scale
+      scaledA = Matrix(module.a.rows, module.a.columns)
+      scaledAT = Matrix(module.a.columns, module.a.rows)
+      bT = Matrix(module.b.columns, module.b.rows)
+      refresh()
+    }
+
+    /// Takes the module's A and B as they are now.
+    func refresh() {
+      for i in 0..<scaledA.count { scaledA.pointer[i] = scale * module.a.pointer[i] }
+      transpose(from: scaledA, to: scaledAT)
+      transpose(from: module.b, to: bT)
+    }
+  }
+
+  public let model: LlamaModel
+  public let adapter: LoRAAdapter?
+  /// `slots[block][layer]`, nil where the layer is not adapted.
+  let slots: [[Slot?]]
+  let maximumRank: Int
+
+  /// - Parameter scale: multiplies the adapter's own alpha / rank; 0 gives the base's bits.
+  /// - Throws: `AdapterError` when the adapter does not fit the model.
+  public init(_ model: LlamaModel, adapter: LoRAAdapter? = nil, scale: Float = 1) throws {
+    self.model = model
+    self.adapter = adapter
+    try adapter?.check(architecture: "llama", layers: model.adaptable)
+    let modules = Dictionary(uniqueKeysWithValues: (adapter?.modules ?? []).map { ($0.name, $0) })
+    slots = (0..<model.config.blockCount).map { block in
+      BlockLinear.allCases.map { layer in
+        modules[layer.name(block: block)].map { Slot($0, scale: scale * (adapter?.scale(of: $0) ?? 1)) }
+      }
+    }
+    maximumRank = modules.values.map(\.rank).max() ?? 0
+  }
+
+  /// Call after the adapter's A and B were changed in place: an optimiser step.
+  public func refresh() {
+    for slot in slots.joined() { slot?.refresh() }
+  }
+}
