@@ -1,0 +1,31 @@
+/// What can stop a training run. One sentence each: what, where, what to do.
+public enum TrainerError: Error, Equatable, CustomStringConvertible {
+  case noPairs
+  case noAdapter
+  case nothingToDo
+  case memory(needs: Int, has: Int)
+  case frozenMismatch(pair: Int, found: [Double], frozen: [Double])
+  case diverged(step: Int, skipped: Int, pairs: [Int])
+  case otherRun(path: String, what: String)
+
+  public var description: String {
+    switch self {
+    case .noPairs: "There are no pairs to train on. Give a file with at least one pair, or sample more prompts."
+    case .noAdapter: "The policy has no adapter to train. Start a fresh one or name one with --policy."
+    case .nothingToDo: "Batch and epochs must be at least 1."
+    case .memory(let needs, let has):
+      "Training needs at least \(mib(needs)) MiB beside the model, the budget is \(mib(has)) MiB. Raise --memory, lower "
+        + "--rank, or leave out the longest pairs."
+    case .frozenMismatch(let pair, let found, let frozen):
+      "Pair \(pair) has frozen log-probs \(frozen), but the policy it starts from gives \(found). They were made by another "
+        + "policy, model or precision: freeze them again with the policy you train."
+    case .diverged(let step, let skipped, let pairs):
+      "The last \(skipped) steps up to step \(step) had losses or gradients that are not finite, the last one with pairs "
+        + "\(pairs). The checkpoint before them is whole: resume with a lower learning rate or without those pairs."
+    case .otherRun(let path, let what):
+      "Checkpoint '\(path)' was made with another \(what). Resume with the same inputs, or start in a new folder."
+    }
+  }
+
+  private func mib(_ bytes: Int) -> Int { (bytes + (1 << 20) - 1) >> 20 }
+}

@@ -1,0 +1,28 @@
+import Llama
+
+/// What training needs in memory beside the mapped model, decided before it starts: how many blocks keep their activations.
+public struct TrainingPlan: Equatable, Sendable {
+  /// Tokens of the longest pair, the rows of one pass.
+  public let rows: Int
+  /// Blocks that keep their activations; the others are computed again in the backward, with the same bits.
+  public let keptBlocks: Int
+  public let blocks: Int
+  public let activationBytes: Int
+  /// Adapter, gradients and AdamW's two moments, in float.
+  public let adapterBytes: Int
+
+  /// - Parameter budget: bytes for all of the above.
+  /// - Throws: `TrainerError.memory` when even keeping nothing does not fit.
+  public init(_ policy: Policy, pairs: [TrainingPair], budget: Int) throws {
+    rows = pairs.map(\.tokens).max() ?? 0
+    blocks = policy.model.config.blockCount
+    let parameters = policy.adapter?.modules.reduce(0) { $0 + $1.a.count + $1.b.count } ?? 0
+    // The parameters, their two layouts for the kernels, gradients, two moments.
+    adapterBytes = parameters * 4 * 7
+    let needs = TrainingPass.bytes(policy, maximumRows: rows)
+    let least = adapterBytes + needs.base
+    guard least <= budget else { throw TrainerError.memory(needs: least, has: budget) }
+    keptBlocks = min(blocks, needs.perKeptBlock == 0 ? blocks : (budget - least) / needs.perKeptBlock)
+    activationBytes = needs.base + keptBlocks * needs.perKeptBlock
+  }
+}
