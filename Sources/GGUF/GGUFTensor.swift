@@ -1,0 +1,64 @@
+import Tensors
+
+/// Where a tensor lies and what it is.
+public struct GGUFTensor: Equatable, Sendable {
+  public let name: String
+  /// Sizes in the order of the file: the first one varies fastest.
+  public let dimensions: [Int]
+  /// The ggml type id.
+  public let typeID: UInt32
+  /// Bytes from the start of the data part.
+  public let offset: Int
+  public let byteCount: Int
+
+  /// The format, if it is one we compute with.
+  public var format: WeightFormat? { WeightFormat(typeID: typeID) }
+  /// `Q4_K` for example.
+  public var formatName: String { GGMLType(typeID)?.name ?? "type \(typeID)" }
+  public var elementCount: Int { dimensions.reduce(1, *) }
+}
+
+/// A tensor type that current ggml knows, whether or not we compute with it.
+struct GGMLType {
+  let name: String
+  let valuesPerBlock: Int
+  let bytesPerBlock: Int
+
+  init?(_ id: UInt32) {
+    if let format = WeightFormat(typeID: id) {
+      (name, valuesPerBlock, bytesPerBlock) = (format.name, format.valuesPerBlock, format.bytesPerBlock)
+    } else if let other = Self.others[id] {
+      (name, valuesPerBlock, bytesPerBlock) = other
+    } else {
+      return nil
+    }
+  }
+
+  /// Why an id that ggml does not have may still be in a file.
+  static func origin(of id: UInt32) -> String {
+    if let name = removed[id] {
+      return "\(name), which ggml has removed; quantise the model again with a current tool"
+    }
+    if forkIDs.contains(where: { $0.contains(id) }) {
+      return "a type of ik_llama.cpp only; use a file made with mainline llama.cpp"
+    }
+    return "unknown; the file is damaged or newer than this program"
+  }
+
+  /// Values per block and bytes per block from ggml's type table.
+  private static let others: [UInt32: (String, Int, Int)] = [
+    6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 9: ("Q8_1", 32, 36), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
+    13: ("Q5_K", 256, 176), 15: ("Q8_K", 256, 292), 16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4),
+    27: ("I64", 1, 8), 28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18), 42: ("Q2_0", 64, 18),
+  ]
+
+  private static let removed: [UInt32: String] = [
+    4: "Q4_2", 5: "Q4_3", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8",
+    36: "IQ4_NL_4_4 (or I2_S of ik_llama.cpp)", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8",
+  ]
+
+  private static let forkIDs: [ClosedRange<UInt32>] = [97...99, 133...158, 202...233, 335...353, 397...399]
+}
