@@ -1,0 +1,51 @@
+# Everything CI runs is a target a person can run. All builds are release builds: the C kernels are
+# the product's speed, and a debug build of them is too slow to test with.
+
+SWIFT   ?= swift
+PREFIX  ?= /usr/local
+RELEASE := -c release
+PARLEY  := .build/release/parley
+MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
+
+.PHONY: help setup build test demo weights bench install lint format arrows clean
+
+help:     ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:    ## Install what is missing: OpenBLAS, OpenMP, pkg-config, pip (quick when all is there)
+	@bash tools/setup.sh
+
+build: setup    ## Build the program: .build/release/parley
+	$(SWIFT) build $(RELEASE)
+
+test: setup weights    ## Build and pass every test
+	@$(SWIFT) test $(RELEASE) || { echo 'make test: FAILED, see the lines marked with ✘ or error above.'; exit 1; }
+	@echo 'make test: all tests passed.'
+
+demo: build weights    ## Run INPO on a small model into demo/, or go on with a run begun there
+	$(PARLEY) inpo --config examples/demo.yaml --out demo $$(test -d demo && echo --resume)
+
+weights: setup    ## Fetch the small model named in weights/MANIFEST and check its SHA-256
+	@python3 weights/fetch.py
+
+bench: build weights    ## Measure prefill, decode, batched decode and training rates
+	$(PARLEY) bench $(MODEL)
+
+install: build    ## Copy the program to PREFIX/bin (PREFIX=/usr/local)
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 $(PARLEY) '$(DESTDIR)$(PREFIX)/bin/parley'
+
+lint: arrows    ## Check formatting, scripts, prompt files and arrows
+	$(SWIFT) format lint -r --strict Sources Tests Package.swift
+	@python3 tools/check_scripts.py
+	@python3 tools/check_prompts.py
+
+format:   ## Format all Swift files in place
+	$(SWIFT) format -i -r Sources Tests Package.swift
+
+arrows:   ## Check that every target imports only what the house allows
+	@python3 tools/arrows.py --self-test
+	@python3 tools/arrows.py
+
+clean:    ## Remove what was built; models and runs stay
+	rm -rf .build
