@@ -1,3 +1,5 @@
+import Tensors
+
 /// What is wrong with a GGUF file, or with a wish it cannot fulfil.
 public indirect enum GGUFError: Error, Equatable, Sendable, CustomStringConvertible {
   // The file as a whole

@@ -1,3 +1,5 @@
+import Tensors
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -16,11 +18,11 @@ final class MappedFile: @unchecked Sendable {
     // Non-blocking, so that a pipe of that name cannot hold us up.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
-      throw errno == ENOENT || errno == ENOTDIR ? .notFound(path) : .notReadable(path, code: errno)
+      throw errno == ENOENT || errno == ENOTDIR ? .notFound(path) : .refused(action: "read", path: path, code: errno)
     }
     defer { close(descriptor) }
     var facts = stat()
-    guard fstat(descriptor, &facts) == 0 else { throw .notReadable(path, code: errno) }
+    guard fstat(descriptor, &facts) == 0 else { throw .refused(action: "read", path: path, code: errno) }
     guard facts.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path) }
     let size = Int(facts.st_size)
     guard size > 0 else {  // nothing to map
@@ -28,7 +30,7 @@ final class MappedFile: @unchecked Sendable {
       return
     }
     guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
-      throw .notReadable(path, code: errno)
+      throw .refused(action: "read", path: path, code: errno)
     }
     bytes = UnsafeRawBufferPointer(start: base, count: size)
   }

@@ -10,66 +10,51 @@
 #endif
 
 /// What the operating system refused. `code` is `errno`.
-public enum FileError: Error, Equatable, CustomStringConvertible {
+public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
   case notFound(String)
+  case notAFile(String)
   case refused(action: String, path: String, code: Int32)
 
   public var description: String {
     switch self {
-    case .notFound(let path): "There is no file '\(path)'. Check the path."
+    case .notFound(let path): "There is no file '\(path)': check the path."
+    case .notAFile(let path): "'\(path)' is not a regular file: name the file itself."
     case .refused(let action, let path, let code):
-      "Could not \(action) '\(path)': \(String(cString: strerror(code))). "
-        + "Check the permissions and the free space of its folder."
+      "Could not \(action) '\(path)' (\(String(cString: strerror(code)))): check the permissions and the free space of its "
+        + "folder. What was there before is unchanged."
     }
   }
 
   static func now(_ action: String, _ path: String) -> FileError {
-    errno == ENOENT && action == "open" ? .notFound(path) : .refused(action: action, path: path, code: errno)
+    .refused(action: action, path: path, code: errno)
   }
 }
 
 public enum AtomicFile {
   /// Replaces `path` by `bytes`. After a crash at any instant it holds either the old content or the new.
   public static func write(_ bytes: some Collection<UInt8>, to path: String) throws(FileError) {
-    try write(to: path) { sink throws(FileError) in
-      let result = bytes.withContiguousStorageIfAvailable { span in
-        Result { () throws(FileError) in try sink.write(UnsafeRawBufferPointer(span)) }
-      }
-      if let result {
-        try result.get()
-      } else {
-        try sink.write(Array(bytes))
-      }
-    }
+    try write(to: path) { part throws(FileError) in try part.write(Array(bytes)) }
+  }
+
+  public static func write(_ text: String, to path: String) throws(FileError) {
+    try write(text.utf8, to: path)
   }
 
   /// The same for content that is never whole in memory. `body` writes it in order; when it throws, `path` stays as it was.
-  public static func write(
-    to path: String, _ body: (borrowing Sink) throws(FileError) -> Void
-  ) throws(FileError) {
-    let part = path + ".part"
-    let descriptor = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw .refused(action: "create", path: part, code: errno) }
-    do throws(FileError) {
-      try body(Sink(descriptor: descriptor, path: part))
-      guard fsync(descriptor) == 0 else { throw .now("sync", part) }
-    } catch {
-      close(descriptor)
-      unlink(part)
-      throw error
-    }
-    guard close(descriptor) == 0 else { throw .now("close", part) }
-    guard rename(part, path) == 0 else { throw .now("replace", path) }
-    try syncFolder(of: path)
+  public static func write(to path: String, _ body: (PartFile) throws(FileError) -> Void) throws(FileError) {
+    let part = try PartFile(replacing: path)
+    try body(part)
+    try part.commit()
   }
 
   /// The whole content of a file.
   public static func read(_ path: String) throws(FileError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .now("open", path) }
+    guard descriptor >= 0 else { throw errno == ENOENT || errno == ENOTDIR ? .notFound(path) : .now("read", path) }
     defer { close(descriptor) }
     var facts = stat()
     guard fstat(descriptor, &facts) == 0 else { throw .now("read", path) }
+    guard facts.st_mode & S_IFMT != S_IFDIR else { throw .notAFile(path) }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(Int(facts.st_size))
     var chunk = [UInt8](repeating: 0, count: 1 << 20)
@@ -81,37 +66,63 @@ public enum AtomicFile {
       bytes.append(contentsOf: chunk[..<got])
     }
   }
+}
 
-  /// Makes a rename in the folder of `path` survive a power cut.
-  private static func syncFolder(of path: String) throws(FileError) {
-    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .now("open", folder) }
-    defer { close(descriptor) }
-    // Some file systems cannot sync a folder and say EINVAL; then there is nothing more to do.
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw .now("sync", folder) }
+/// The `.part` file while it is being written. It is removed when this object goes away before `commit`.
+public final class PartFile {
+  public let target: String
+  public let path: String
+  private let descriptor: Int32
+  private var isCommitted = false
+
+  public init(replacing target: String) throws(FileError) {
+    self.target = target
+    path = target + ".part"
+    descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw .now("write", target) }
   }
 
-  /// Where the body of `write(to:)` puts its bytes.
-  public struct Sink: ~Copyable {
-    let descriptor: Int32
-    let path: String
+  deinit {
+    close(descriptor)
+    if !isCommitted { unlink(path) }
+  }
 
-    public borrowing func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
-      var rest = bytes
-      while !rest.isEmpty {
-        let put = systemWrite(descriptor, rest.baseAddress, rest.count)
-        if put < 0 && errno == EINTR { continue }
-        guard put >= 0 else { throw .now("write", path) }
-        rest = UnsafeRawBufferPointer(rebasing: rest[put...])
-      }
-    }
-
-    public borrowing func write(_ bytes: [UInt8]) throws(FileError) {
-      let result = bytes.withUnsafeBytes { span in Result { () throws(FileError) in try write(span) } }
-      try result.get()
+  public func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+    var rest = bytes
+    while !rest.isEmpty {
+      let put = systemWrite(descriptor, rest.baseAddress, rest.count)
+      if put < 0 && errno == EINTR { continue }
+      guard put >= 0 else { throw .now("write", target) }
+      rest = UnsafeRawBufferPointer(rebasing: rest[put...])
     }
   }
+
+  public func write(_ bytes: [UInt8]) throws(FileError) {
+    let result = bytes.withUnsafeBytes { span in Result { () throws(FileError) in try write(span) } }
+    try result.get()
+  }
+
+  /// Returns when the bytes are on the disk.
+  public func synchronize() throws(FileError) {
+    guard fsync(descriptor) == 0 else { throw .now("write", target) }
+  }
+
+  /// Puts the file in its place, and makes the new name as durable as the bytes.
+  public func commit() throws(FileError) {
+    try synchronize()
+    guard rename(path, target) == 0 else { throw .now("replace", target) }
+    isCommitted = true
+    let folder = open(folderPath(of: target), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else { throw .now("replace", target) }
+    defer { close(folder) }
+    // Some file systems cannot sync a folder and say EINVAL; they have nothing more to offer.
+    guard fsync(folder) == 0 || errno == EINVAL else { throw .now("replace", target) }
+  }
+}
+
+private func folderPath(of path: String) -> String {
+  guard let slash = path.lastIndex(of: "/") else { return "." }
+  return slash == path.startIndex ? "/" : String(path[..<slash])
 }
 
 // Inside the types above `read` and `write` are methods; these are the system's.
