@@ -1,0 +1,26 @@
+/* Which tables this machine can run, best first. */
+#include "table.h"
+
+/* The tables with code for this processor; the last is the scalar one. */
+static size_t supported(const k_table *tables[2]) {
+    size_t count = 0;
+    const k_table *scalar = &k_scalar;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) scalar = &k_scalar_fma;
+#endif
+    tables[count++] = scalar;
+    return count;
+}
+
+size_t k_table_count(void) {
+    const k_table *tables[2];
+    return supported(tables);
+}
+
+const k_table *k_table_at(size_t index) {
+    const k_table *tables[2];
+    supported(tables);
+    return tables[index];
+}
+
+const char *k_table_name(const k_table *table) { return table->name; }

@@ -1,0 +1,74 @@
+/* What one instruction set provides: leaf functions for one thread. The operations in matmul.c, rows.c,
+ * attention.c and vocabulary.c are written once, with these as their verbs, and split over threads there. */
+#ifndef PARLEY_TABLE_H
+#define PARLEY_TABLE_H
+
+#include "CKernels.h"
+
+#define K_PANEL 32  /* output rows of a weight that are expanded and multiplied together */
+#define K_CHUNK 256 /* values of K expanded at a time: a multiple of every block */
+
+/* The arguments of k_linear_int16. */
+typedef struct {
+    float *y;
+    size_t y_stride;
+    const int16_t *q;
+    const float *scale, *sum;
+    const uint8_t *w;
+    k_format format;
+    size_t rows, n_out, n_in;
+} k_int16_product;
+
+struct k_table {
+    const char *name;
+
+    /* One row of k_quantize_rows. */
+    void (*quantize)(int16_t *q, float *scale, float *sum, const float *x, size_t n);
+
+    /* k_linear_int16 for the outputs of panels [begin, end). */
+    void (*linear_int16)(const k_int16_product *p, size_t begin, size_t end);
+
+    /* k_gemm: every float matmul of the engine ends here. */
+    void (*multiply)(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+                     size_t b_stride, size_t m, size_t n, size_t k, bool accumulate);
+
+    /* panel [n][K_PANEL] = the first n values of `rows` rows of w, transposed; absent rows are 0. */
+    void (*panel)(float *panel, const uint8_t *w, size_t row_bytes, k_format format, size_t rows, size_t n);
+
+    /* k_dequantize. */
+    void (*dequantize)(float *out, const uint8_t *blocks, k_format format, size_t n);
+
+    /* One row of k_rms_norm; returns 1 / rms. */
+    float (*rms_norm)(float *y, const float *x, const float *w, float eps, size_t n);
+    void (*rms_norm_backward)(float *dx, const float *dy, const float *x, const float *w, float inv, size_t n);
+
+    /* One head of one row of k_rope; `sign` is 1, or -1 for the inverse. */
+    void (*rope)(float *x, const float *cosines, const float *sines, float sign, size_t head_dim);
+
+    void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
+    void (*swiglu_backward)(float *d_gate, float *d_up, const float *d_out, const float *gate,
+                            const float *up, size_t n);
+    void (*axpy)(float *y, const float *x, float s, size_t n);
+    void (*scale)(float *y, const float *x, float s, size_t n); /* y = x * s */
+    float (*dot)(const float *x, const float *y, size_t n);     /* 16 stripes, FMA */
+    void (*exp)(float *out, const float *x, size_t n);
+    void (*log)(float *out, const float *x, size_t n);
+
+    /* Takes n more scores into a running softmax: maximum and sum are updated, scores become
+     * exp(score - new maximum); returns exp(old maximum - new maximum). */
+    float (*softmax)(float *scores, float *maximum, float *sum, size_t n);
+
+    /* The same for n logits, which are only read. */
+    void (*log_sum_exp)(float *maximum, float *sum, const float *z, size_t n);
+
+    /* p = exp(score - log_sum); scores become p, dp becomes p * (dp - delta) * scale. */
+    void (*softmax_backward)(float *scores, float *dp, float log_sum, float delta, float scale, size_t n);
+
+    /* z[i] = weight * ((i == target) - exp(z[i] - log_sum)); a target of n or more is elsewhere. */
+    void (*log_prob_backward)(float *z, float log_sum, float weight, size_t target, size_t n);
+};
+
+extern const k_table k_scalar;
+extern const k_table k_scalar_fma;  /* the same source, compiled for processors with FMA */
+
+#endif
