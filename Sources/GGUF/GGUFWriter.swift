@@ -56,9 +56,9 @@ public struct GGUFWriter {
   }
 
   private func verify(_ part: String) throws(GGUFError) {
-    _ = try GGUFFile.open(part)
     let mapping: MappedFile
     do { mapping = try MappedFile(part) } catch { throw .file(error) }
+    do { _ = try GGUFParser(mapping.bytes) } catch { throw .inFile(path: part, error) }
     var position = 0
     for chunk in chunks {
       let end = position + chunk.count
