@@ -1,0 +1,74 @@
+/// Frozen weights under their GGUF names. Forward and Backward extend it; the adapter is a separate value, so one
+/// model serves every policy.
+
+public struct TwinModel: Sendable {
+  public let config: TwinConfig
+  public let weights: [String: TwinTensor]
+
+  /// Names of the weights whose inputs are rounded to 16-bit blocks first, as precision `int16` does for quantised
+  /// weights. Empty: exact arithmetic. Gradients pass straight through the rounding.
+  public var int16Inputs: Set<String> = []
+
+  /// `weights` holds every tensor of `config`; without `output.weight` the head is the token embedding.
+  public init(config: TwinConfig, weights: [String: TwinTensor]) {
+    self.config = config
+    self.weights = weights
+    for (name, rows, columns) in Self.shapes(config, tied: weights[TwinName.output] == nil) {
+      let tensor = weight(name)
+      precondition(
+        tensor.rows == rows && tensor.columns == columns,
+        "'\(name)' is [\(tensor.rows), \(tensor.columns)], expected [\(rows), \(columns)]")
+    }
+  }
+
+  /// From dequantised floats, `rows` = ggml's ne1 and `columns` = ne0; vectors have one row. A tensor that the twin
+  /// does not use is ignored, except `rope_freqs.weight`, which goes into the configuration.
+  public init(config: TwinConfig, floats: [String: (rows: Int, columns: Int, values: [Float])]) {
+    var config = config
+    if let divisors = floats["rope_freqs.weight"] { config.ropeFreqs = divisors.values.map(Double.init) }
+    let weights = floats.mapValues {
+      TwinTensor(rows: $0.rows, columns: $0.columns, values: $0.values.map(Double.init))
+    }
+    self.init(config: config, weights: weights)
+  }
+
+  /// Uniform weights of variance 1/in, norms around 1. Every value is exact in Float.
+  public static func random(_ config: TwinConfig, seed: UInt64, tied: Bool = false) -> TwinModel {
+    var random = TwinRandom(seed: seed)
+    var weights: [String: TwinTensor] = [:]
+    for (name, rows, columns) in shapes(config, tied: tied) {
+      let isNorm = rows == 1
+      let bound = isNorm ? 0.25 : (3 / Double(columns)).squareRoot()
+      var tensor = random.tensor(rows, columns, bound: bound)
+      for i in tensor.values.indices {
+        tensor.values[i] = Double(Float(tensor.values[i] + (isNorm ? 1 : 0)))
+      }
+      weights[name] = tensor
+    }
+    return TwinModel(config: config, weights: weights)
+  }
+
+  /// Every tensor in file order: name and `[rows, columns]`.
+  public static func shapes(_ config: TwinConfig, tied: Bool) -> [(name: String, rows: Int, columns: Int)] {
+    var shapes = [(TwinName.tokenEmbd, config.vocabularySize, config.dim)]
+    for block in 0..<config.blockCount {
+      shapes.append((TwinName.attnNorm(block), 1, config.dim))
+      shapes.append((TwinName.ffnNorm(block), 1, config.dim))
+      for linear in TwinLinear.allCases {
+        let (rows, columns) = linear.shape(config)
+        shapes.append((linear.name(block), rows, columns))
+      }
+    }
+    shapes.append((TwinName.outputNorm, 1, config.dim))
+    if !tied { shapes.append((TwinName.output, config.vocabularySize, config.dim)) }
+    return shapes
+  }
+
+  public func weight(_ name: String) -> TwinTensor {
+    guard let tensor = weights[name] else { preconditionFailure("the model has no tensor '\(name)'") }
+    return tensor
+  }
+
+  /// Name of the head's weight.
+  public var headName: String { weights[TwinName.output] == nil ? TwinName.tokenEmbd : TwinName.output }
+}
