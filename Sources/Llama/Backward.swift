@@ -1,3 +1,4 @@
+import Adapters
 import Tensors
 
 /// One transformer block, backward: `Forward.swift` read upwards, with its numbers.
@@ -17,9 +18,9 @@ struct BlockBackward {
   ) {
     let (kernels, model) = (forward.kernels, forward.policy.model)
     let (config, weights, rotary) = (model.config, model.blocks[block], model.rotary)
-    func backward(_ layer: BlockLinear, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
+    func backward(_ layer: LoRATarget, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
       forward.layer(layer, block).backward(
-        dx, from: dy, at: x, low: t.low(layer), dLow: dt.low(layer), gradients.pair(layer.name(block: block)),
+        dx, from: dy, at: x, low: t.low(layer), dLow: dt.low(layer), gradients.pair(layer.tensorName(block: block)),
         rows: rows)
     }
 

@@ -1,3 +1,4 @@
+import Adapters
 import Tensors
 
 /// What one block leaves behind for `T` rows: activations `t` of the forward, or gradients `d` of the backward.
@@ -41,7 +42,7 @@ final class BlockTape {
     low = policy.slots[block].map { slot in slot.map { Matrix(rows, $0.rank) } }
   }
 
-  func low(_ layer: BlockLinear) -> Matrix? { low[layer.index] }
+  func low(_ layer: LoRATarget) -> Matrix? { low[layer.index] }
 
   /// Bytes for one row.
   static func bytesPerRow(_ policy: Policy) -> Int {

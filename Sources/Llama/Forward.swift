@@ -1,3 +1,4 @@
+import Adapters
 import Tensors
 
 /// One transformer block, forward. Knows shapes and the tape; knows nothing of tokens, heads or training.
@@ -16,7 +17,7 @@ struct BlockForward {
     projected = Matrix(rows, policy.model.config.dim)
   }
 
-  func layer(_ layer: BlockLinear, _ block: Int) -> LinearLayer {
+  func layer(_ layer: LoRATarget, _ block: Int) -> LinearLayer {
     LinearLayer(
       weight: policy.model.blocks[block][layer], slot: policy.slots[block][layer.index], kernels: kernels)
   }

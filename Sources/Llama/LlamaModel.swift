@@ -1,3 +1,4 @@
+import Adapters
 import GGUF
 import Tensors
 
@@ -6,10 +7,10 @@ public final class LlamaModel: @unchecked Sendable {
   struct Block {
     let attnNorm: Buffer<Float>
     let ffnNorm: Buffer<Float>
-    /// In the order of `BlockLinear`.
+    /// In the order of `LoRATarget`.
     let linear: [WeightView]
 
-    subscript(_ layer: BlockLinear) -> WeightView { linear[layer.index] }
+    subscript(_ layer: LoRATarget) -> WeightView { linear[layer.index] }
   }
 
   public let config: LlamaConfig
@@ -32,11 +33,11 @@ public final class LlamaModel: @unchecked Sendable {
       scale: 1 / Float(config.headDim).squareRoot())
   }
   /// Name and shape of every layer an adapter can change, block by block.
-  public var adaptable: [(name: String, rows: Int, columns: Int)] {
+  public var adaptable: [LoRAShape] {
     (0..<config.blockCount).flatMap { block in
-      BlockLinear.allCases.map { layer in
+      LoRATarget.allCases.map { layer in
         let shape = layer.shape(config)
-        return (layer.name(block: block), shape.rows, shape.columns)
+        return (layer.tensorName(block: block), shape.rows, shape.columns)
       }
     }
   }
@@ -78,9 +79,9 @@ public final class LlamaModel: @unchecked Sendable {
       Block(
         attnNorm: try floats(TensorName.attnNorm(block), config.dim),
         ffnNorm: try floats(TensorName.ffnNorm(block), config.dim),
-        linear: try BlockLinear.allCases.map { layer in
+        linear: try LoRATarget.allCases.map { layer in
           let shape = layer.shape(config)
-          return try weight(layer.name(block: block), shape.rows, shape.columns)
+          return try weight(layer.tensorName(block: block), shape.rows, shape.columns)
         })
     }
     let divisors =
@@ -91,21 +92,6 @@ public final class LlamaModel: @unchecked Sendable {
   func check(_ tokens: some Sequence<UInt32>) throws {
     for token in tokens where Int(token) >= vocabularySize {
       throw LlamaError.token(token, vocabulary: vocabularySize)
-    }
-  }
-}
-
-extension BlockLinear {
-  /// Place of this layer in lists that follow `allCases`.
-  var index: Int {
-    switch self {
-    case .attnQ: 0
-    case .attnK: 1
-    case .attnV: 2
-    case .attnOutput: 3
-    case .ffnGate: 4
-    case .ffnUp: 5
-    case .ffnDown: 6
     }
   }
 }

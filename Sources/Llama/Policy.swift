@@ -41,11 +41,11 @@ public final class Policy {
   public init(_ model: LlamaModel, adapter: LoRAAdapter? = nil, scale: Float = 1) throws {
     self.model = model
     self.adapter = adapter
-    try adapter?.check(architecture: "llama", layers: model.adaptable)
+    try adapter?.check(against: model.adaptable, architecture: "llama")
     let modules = Dictionary(uniqueKeysWithValues: (adapter?.modules ?? []).map { ($0.name, $0) })
     slots = (0..<model.config.blockCount).map { block in
-      BlockLinear.allCases.map { layer in
-        modules[layer.name(block: block)].map { Slot($0, scale: scale * (adapter?.scale(of: $0) ?? 1)) }
+      LoRATarget.allCases.map { layer in
+        modules[layer.tensorName(block: block)].map { Slot($0, scale: scale * (adapter?.scale(of: $0) ?? 1)) }
       }
     }
     maximumRank = modules.values.map(\.rank).max() ?? 0

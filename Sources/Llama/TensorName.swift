@@ -1,3 +1,5 @@
+import Adapters
+
 /// Tensor names as they stand in the file, each written once.
 public enum TensorName {
   public static let tokenEmbd = "token_embd.weight"
@@ -9,18 +11,7 @@ public enum TensorName {
   static func ffnNorm(_ block: Int) -> String { "blk.\(block).ffn_norm.weight" }
 }
 
-/// The seven linear layers of a block, the ones an adapter can change. Raw values are the names in the file.
-public enum BlockLinear: String, CaseIterable, Sendable {
-  case attnQ = "attn_q"
-  case attnK = "attn_k"
-  case attnV = "attn_v"
-  case attnOutput = "attn_output"
-  case ffnGate = "ffn_gate"
-  case ffnUp = "ffn_up"
-  case ffnDown = "ffn_down"
-
-  public func name(block: Int) -> String { "blk.\(block).\(rawValue).weight" }
-
+extension LoRATarget {
   /// `(outputs, inputs)` of this layer.
   func shape(_ config: LlamaConfig) -> (rows: Int, columns: Int) {
     switch self {
@@ -29,6 +20,19 @@ public enum BlockLinear: String, CaseIterable, Sendable {
     case .attnOutput: (config.dim, config.queryDim)
     case .ffnGate, .ffnUp: (config.feedForward, config.dim)
     case .ffnDown: (config.dim, config.feedForward)
+    }
+  }
+
+  /// Place of this layer in lists that follow `allCases`.
+  var index: Int {
+    switch self {
+    case .attnQ: 0
+    case .attnK: 1
+    case .attnV: 2
+    case .attnOutput: 3
+    case .ffnGate: 4
+    case .ffnUp: 5
+    case .ffnDown: 6
     }
   }
 }
