@@ -37,10 +37,11 @@ install: build    ## Copy the program to PREFIX/bin (PREFIX=/usr/local)
 	install -d '$(DESTDIR)$(PREFIX)/bin'
 	install -m 755 $(PARLEY) '$(DESTDIR)$(PREFIX)/bin/parley'
 
-lint: arrows    ## Check formatting, scripts, prompt files and arrows
+lint: arrows    ## Check formatting, scripts, prompts, fixtures and arrows
 	$(SWIFT) format lint -r --strict Sources Tests Package.swift
 	@python3 tools/check_scripts.py
 	@python3 tools/check_prompts.py
+	@python3 tools/check_fixtures.py
 
 format:   ## Format all Swift files in place
 	$(SWIFT) format -i -r Sources Tests Package.swift
