@@ -52,7 +52,7 @@ IMPORT = re.compile(
 
 class Target(NamedTuple):
     name: str
-    is_test: bool  # lives under Tests: test suites and their helpers
+    is_test: bool  # lives under Tests: test suites and what supports them
     folder: str
     imports: frozenset
 

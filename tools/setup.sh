@@ -46,9 +46,10 @@ if ((EUID != 0)); then
 fi
 
 echo "setup: installing ${missing[*]}"
-"${as_root[@]}" apt-get update -qq
+refused="apt-get failed, see above. Check the network, or install by hand: ${missing[*]}"
+"${as_root[@]}" apt-get update -qq || fail "$refused"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null || fail "$refused"
 
 has_pip || fail "python3 on PATH ($(command -v python3)) is older than 3.9 or still has no pip. Put another first on PATH."
 has_openmp || fail "libomp-dev was installed but libomp5.so is not under /usr/lib. Install the libomp-*-dev that brings it."
