@@ -13,6 +13,11 @@ public struct TwinTensor: Equatable, Sendable {
     self.values = values
   }
 
+  /// From the product's float32 values, row-major.
+  public init(rows: Int, columns: Int, floats: [Float]) {
+    self.init(rows: rows, columns: columns, values: floats.map(Double.init))
+  }
+
   public init(zeros rows: Int, _ columns: Int) {
     self.init(rows: rows, columns: columns, values: [Double](repeating: 0, count: rows * columns))
   }

@@ -19,6 +19,16 @@ import Testing
     #expect(tape.logProbs[2] == tape.logits[2, Tiny.tokens[3]] - tape.logSum[2])
   }
 
+  @Test func agreesWithAnotherImplementation() {
+    // LlamaForCausalLM of transformers 5.24.0 in float64 (rotary angles, norms and softmax included), with the same
+    // weights from the same seeds, query and key rows reordered to its half-split rotation, and the LoRA merged.
+    let want = [
+      -1.657862299032759, -3.8668438600747814, -1.3969806469779786, -2.1100430503995646, -3.230035442298359,
+      -3.9103391530815816,
+    ]
+    expectClose(Tiny.model.forward(Tiny.tokens, Tiny.adapter).logProbs, want, absolute: sameFunction)
+  }
+
   @Test func laterTokensDoNotChangeEarlierLogits() {
     let tape = Tiny.model.forward(Tiny.tokens, Tiny.adapter)
     var changed = Tiny.tokens
@@ -105,7 +115,7 @@ import Testing
     }
     let tape = TwinModel(config: Tiny.config, weights: weights).forward(Tiny.tokens)
     let embedding = Tiny.model.weight(TwinName.tokenEmbd)
-    let x = TwinTensor(rows: 7, columns: 10, values: Tiny.tokens.flatMap { embedding.row($0) })
+    let x = TwinTensor(rows: 7, columns: 12, values: Tiny.tokens.flatMap { embedding.row($0) })
     let norm = twinRMSNorm(x, Tiny.model.weight(TwinName.outputNorm), eps: 1e-5)
     #expect(tape.logits == norm.timesTransposed(Tiny.model.weight(TwinName.output)))
   }

@@ -6,7 +6,7 @@ import Testing
 enum Tiny {
   /// Head width is not D / H, heads share keys, frequencies are divided: nothing coincides by accident.
   static let config = TwinConfig(
-    dim: 10, blockCount: 2, headCount: 4, kvHeadCount: 2, headDim: 6, ffnDim: 14, vocabularySize: 11,
+    dim: 12, blockCount: 2, headCount: 4, kvHeadCount: 2, headDim: 6, ffnDim: 14, vocabularySize: 11,
     ropeBase: 100, ropeFreqs: [1, 2, 3])
   static let model = TwinModel.random(config, seed: 1)
   static let adapter = TwinAdapter.random(config, rank: 2, scale: 0.7, seed: 2)
