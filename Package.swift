@@ -33,11 +33,11 @@ let package = Package(
     // Row 0 to 7 of the house.
     .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: strict),
     .target(name: "GGUF", dependencies: ["Tensors"], swiftSettings: strict),
-    .target(name: "Tokenization", dependencies: ["GGUF"], swiftSettings: strict),
+    .target(name: "Tokenization", dependencies: ["GGUF", "Tensors"], swiftSettings: strict),
     .target(name: "Adapters", dependencies: ["GGUF", "Tensors"], swiftSettings: strict),
     .target(name: "Llama", dependencies: ["Adapters", "GGUF", "Tensors"], swiftSettings: strict),
-    .target(name: "Generation", dependencies: ["Llama", "Tokenization"], swiftSettings: strict),
-    .target(name: "Scoring", dependencies: ["Llama", "Tokenization"], swiftSettings: strict),
+    .target(name: "Generation", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
+    .target(name: "Scoring", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
     .target(name: "Training", dependencies: ["Llama", "Adapters", "Tensors"], swiftSettings: strict),
     .target(
       name: "Oracles", dependencies: ["Scoring", "Tokenization", "Llama"], swiftSettings: strict),
