@@ -6,6 +6,9 @@ static size_t supported(const k_table *tables[2]) {
     size_t count = 0;
     const k_table *scalar = &k_scalar;
 #if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+        tables[count++] = &k_avx512_vnni;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) scalar = &k_scalar_fma;
 #endif
     tables[count++] = scalar;

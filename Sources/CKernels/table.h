@@ -70,5 +70,6 @@ struct k_table {
 
 extern const k_table k_scalar;
 extern const k_table k_scalar_fma;  /* the same source, compiled for processors with FMA */
+extern const k_table k_avx512_vnni;
 
 #endif

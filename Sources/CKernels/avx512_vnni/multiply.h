@@ -1,0 +1,119 @@
+/* Float products: 32 columns times 6 rows in registers; where 16 columns are enough, 16 times 12. */
+
+enum { MOST_ROWS = 12 };
+
+/* out [rows, 16 * registers] (+)= a [rows, k] b [k, 16 * registers]; `last` are the columns of the last register. */
+K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+                         size_t b_stride, size_t k, bool accumulate, __mmask16 last, int registers, int rows) {
+    __m512 acc[MOST_ROWS][2];
+    const __mmask16 columns[2] = {registers == 1 ? last : 0xffff, last};
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < registers; c++)
+            acc[r][c] = _mm512_maskz_loadu_ps(accumulate ? columns[c] : 0, out + (size_t)r * out_stride + 16 * c);
+    for (size_t i = 0; i < k; i++) {
+        __m512 w[2];
+#pragma clang loop unroll(full)
+        for (int c = 0; c < registers; c++) w[c] = _mm512_maskz_loadu_ps(columns[c], b + i * b_stride + 16 * c);
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            __m512 x = _mm512_set1_ps(a[(size_t)r * a_stride + i]);
+#pragma clang loop unroll(full)
+            for (int c = 0; c < registers; c++) acc[r][c] = _mm512_fmadd_ps(x, w[c], acc[r][c]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < registers; c++)
+            _mm512_mask_storeu_ps(out + (size_t)r * out_stride + 16 * c, columns[c], acc[r][c]);
+}
+
+static void tiles_of_32(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                        size_t m, size_t k, bool accumulate, __mmask16 last) {
+    size_t t = 0;
+#define TILE(rows) \
+    float_tile(out + t * out_stride, out_stride, a + t * a_stride, a_stride, b, b_stride, k, accumulate, last, 2, rows)
+    for (; t + 6 <= m; t += 6) TILE(6);
+    switch (m - t) {
+    case 1: TILE(1); break;
+    case 2: TILE(2); break;
+    case 3: TILE(3); break;
+    case 4: TILE(4); break;
+    case 5: TILE(5); break;
+    }
+#undef TILE
+}
+
+static void tiles_of_16(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                        size_t m, size_t k, bool accumulate, __mmask16 last) {
+    size_t t = 0;
+#define TILE(rows) \
+    float_tile(out + t * out_stride, out_stride, a + t * a_stride, a_stride, b, b_stride, k, accumulate, last, 1, rows)
+    for (; t + 12 <= m; t += 12) TILE(12);
+    for (; t + 4 <= m; t += 4) TILE(4);
+    for (; t < m; t++) TILE(1);
+#undef TILE
+}
+
+static void multiply_avx512(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+                            size_t b_stride, size_t m, size_t n, size_t k, bool accumulate) {
+    for (size_t j = 0; j < n; j += 32) {
+        size_t width = n - j < 32 ? n - j : 32, in_last = width > 16 ? width - 16 : width;
+        __mmask16 last = (__mmask16)((1u << in_last) - 1);
+        if (width > 16)
+            tiles_of_32(out + j, out_stride, a, a_stride, b + j, b_stride, m, k, accumulate, last);
+        else
+            tiles_of_16(out + j, out_stride, a, a_stride, b + j, b_stride, m, k, accumulate, last);
+    }
+}
+
+/* ---- Panels of floats ---- */
+
+/* Columns [0, n) of float rows; the last columns may be fewer than a load holds. */
+K_INLINE void panel_of_floats(float *panel, const uint8_t *const row[K_PANEL], k_format format, size_t n) {
+    const size_t size = format == K_F32 ? 4 : 2, step = 16 / size;
+    size_t i = 0;
+    for (; i + step <= n; i += step)
+        for (size_t h = 0; h < 2; h++) {
+            __m512i v[4];
+            load_lanes(v, row + 16 * h, i * size);
+            float *to = panel + i * K_PANEL + 16 * h;
+            for (size_t c = 0; c < 4; c++) {
+                if (format == K_F32) {
+                    _mm512_storeu_si512(to + c * K_PANEL, v[c]);
+                } else if (format == K_F16) {
+                    _mm512_storeu_ps(to + 2 * c * K_PANEL, low_halves(v[c]));
+                    _mm512_storeu_ps(to + (2 * c + 1) * K_PANEL, high_halves(v[c]));
+                } else {
+                    _mm512_storeu_si512(to + 2 * c * K_PANEL, _mm512_slli_epi32(v[c], 16));
+                    _mm512_storeu_si512(to + (2 * c + 1) * K_PANEL,
+                                        _mm512_and_si512(v[c], _mm512_set1_epi32((int)0xffff0000)));
+                }
+            }
+        }
+    for (; i < n; i++)
+        for (size_t r = 0; r < K_PANEL; r++) dequantize(panel + i * K_PANEL + r, row[r] + i * size, format, 1);
+}
+
+static void panel_avx512(float *panel, const uint8_t *w, size_t row_bytes, k_format format, size_t rows, size_t n) {
+    const uint8_t *row[K_PANEL];
+    row_pointers(row, w, row_bytes, rows);
+    switch (format) {
+    case K_F32: panel_of_floats(panel, row, K_F32, n); return;
+    case K_F16: panel_of_floats(panel, row, K_F16, n); return;
+    case K_BF16: panel_of_floats(panel, row, K_BF16, n); return;
+    default: break;
+    }
+    const k_format_info facts = k_format_facts(format);
+    _Alignas(64) float values[K_PANEL][K_CHUNK];
+    for (size_t first = 0; first < n; first += K_CHUNK) {
+        size_t count = n - first < K_CHUNK ? n - first : K_CHUNK;
+        const uint8_t *dequantized[K_PANEL];
+        for (size_t r = 0; r < K_PANEL; r++) {
+            dequantized[r] = (const uint8_t *)values[r < rows ? r : 0];
+            if (r < rows)
+                dequantize(values[r], row[r] + first / facts.block_values * facts.block_bytes, format, count);
+        }
+        panel_of_floats(panel + first * K_PANEL, dequantized, K_F32, count);
+    }
+}

@@ -1,0 +1,33 @@
+/* From rows to lanes: 16 bytes of each of 16 rows become four registers whose lanes are the rows. */
+#include <immintrin.h>
+
+#define K_INLINE static inline __attribute__((always_inline))
+
+K_INLINE __m128i load_16_bytes(const uint8_t *row, size_t offset) { return _mm_loadu_si128((const void *)(row + offset)); }
+
+/* out[c], lane r = dword c of the 16 bytes at row[r] + offset. */
+K_INLINE void load_lanes(__m512i out[4], const uint8_t *const row[16], size_t offset) {
+    __m512i v[4]; /* v[i] = rows i, i + 4, i + 8, i + 12; what is left is a 4 x 4 transpose in every 128 bits */
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_castsi128_si512(load_16_bytes(row[i], offset));
+        v[i] = _mm512_inserti32x4(v[i], load_16_bytes(row[i + 4], offset), 1);
+        v[i] = _mm512_inserti32x4(v[i], load_16_bytes(row[i + 8], offset), 2);
+        v[i] = _mm512_inserti32x4(v[i], load_16_bytes(row[i + 12], offset), 3);
+    }
+    __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), high01 = _mm512_unpackhi_epi32(v[0], v[1]);
+    __m512i low23 = _mm512_unpacklo_epi32(v[2], v[3]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
+    out[0] = _mm512_unpacklo_epi64(low01, low23);
+    out[1] = _mm512_unpackhi_epi64(low01, low23);
+    out[2] = _mm512_unpacklo_epi64(high01, high23);
+    out[3] = _mm512_unpackhi_epi64(high01, high23);
+}
+
+/* The low halves of 16 dwords as floats; the high halves. */
+K_INLINE __m512 low_halves(__m512i v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
+K_INLINE __m512 high_halves(__m512i v) { return low_halves(_mm512_srli_epi32(v, 16)); }
+
+/* Where K_PANEL rows start; rows that do not exist repeat the last one, and their lanes are never stored. */
+K_INLINE void row_pointers(const uint8_t *row[K_PANEL], const uint8_t *w, size_t row_bytes, size_t rows) {
+    for (size_t r = 0; r < K_PANEL; r++) row[r] = w + (r < rows ? r : rows - 1) * row_bytes;
+}
