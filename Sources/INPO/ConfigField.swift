@@ -1,0 +1,183 @@
+/// One setting: its name, what it means, how its text is read and written. The table of all of them is the run file's
+/// grammar and its documentation; command-line flags go through the same readers.
+
+import Oracles
+import Training
+
+public struct ConfigField: Sendable {
+  /// As in the run file and, with two dashes, on the command line.
+  public let name: String
+  public let help: String
+  /// Completes "must be …".
+  let expects: String
+  /// False when the text is not such a value.
+  let read: @Sendable (inout RunConfig, String) -> Bool
+  let show: @Sendable (RunConfig) -> String
+
+  /// In the order of the run file. `tau` stands beside them: it sets `ratio`.
+  public static let all: [ConfigField] = [
+    text("model", \.model, "the GGUF model"),
+    text("prompts", \.prompts, "JSON lines of training prompts"),
+    text("reference", \.reference, "π_ref: base, or an adapter file"),
+    text("oracle", \.oracle, "who judges: \(Oracle.known.joined(separator: ", "))"),
+    integer("rounds", \.rounds, 1...1000, "rounds of sample, judge, train"),
+    integer("prompts-per-round", \.promptsPerRound, 0...Int.max, "prompts of each round; 0 shares all of them out"),
+    flag("raw", \.raw, "take prompts as they are, without the chat template"),
+    integer("samples", \.samples, 2...1024, "answers per prompt (K)"),
+    number("temperature", \.temperature, 0...100, "of the sampler; 0 takes the likeliest token"),
+    integer("top-k", \.topK, 0...Int.max, "likeliest tokens kept; 0 keeps all"),
+    number("top-p", \.topP, 0...1, "probability kept; 1 keeps all"),
+    number("min-p", \.minP, 0...1, "least share of the likeliest token's probability; 0 keeps all"),
+    integer("max-new-tokens", \.maxNewTokens, 1...1_000_000, "longest answer"),
+    choice("pairs", \.pairs, "tournament, iid (winner drawn) or soft (probability as label)"),
+    integer("pairs-per-prompt", \.pairsPerPrompt, 1...512, "of iid and soft"),
+    choice("loss", \.loss, "inpo, ipo or dpo"),
+    number("eta", \.eta, Double.leastNonzeroMagnitude...1e9, "1/eta is the step of INPO's mirror descent"),
+    number("ratio", \.ratio, 0...1, "tau/eta: weight of the reference in INPO; 0 leaves it out"),
+    number("beta", \.beta, Double.leastNonzeroMagnitude...1e9, "of ipo and dpo"),
+    number("lr", \.learningRate, 0...10, "peak learning rate"),
+    choice("schedule", \.schedule, "constant, cosine or linear"),
+    ConfigField(
+      name: "warmup", help: "share of the steps (below 1), or their number",
+      expects: "a share below 1 or a whole number of steps",
+      read: { config, text in
+        guard let value = Self.double(text), value >= 0 else { return false }
+        if value < 1 {
+          config.warmUp = .ratio(value)
+        } else {
+          guard let steps = Int(text) else { return false }
+          config.warmUp = .steps(steps)
+        }
+        return true
+      },
+      show: { config in
+        switch config.warmUp {
+        case .steps(let count): "\(count)"
+        case .ratio(let share): "\(share)"
+        }
+      }),
+    integer("epochs", \.epochs, 1...1000, "passes over the pairs of a round"),
+    integer("batch", \.batch, 1...1_000_000, "pairs per optimiser step"),
+    number("weight-decay", \.weightDecay, 0...1, "of AdamW"),
+    number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
+    integer("rank", \.rank, 1...4096, "of the LoRA adapter"),
+    number("alpha", \.alpha, 0...1e6, "its scale is alpha/rank; 0 means 1"),
+    text("targets", \.targets, "all-linear, attention, mlp, or names with commas"),
+    number("dropout", \.dropout, 0...0.99, "on the adapter's input"),
+    integer("checkpoint-steps", \.checkpointSteps, 1...Int.max, "steps between checkpoints"),
+    number("checkpoint-minutes", \.checkpointMinutes, 0...1e6, "minutes between checkpoints; 0 counts steps only"),
+    text("evaluate-prompts", \.evaluatePrompts, "JSON lines of held-out prompts; empty evaluates nothing"),
+    integer("evaluate-samples", \.evaluateSamples, 1...1024, "answers per held-out prompt"),
+    number("evaluate-temperature", \.evaluateTemperature, 0...100, "of the sampler when evaluating"),
+    choice("precision", \.precision, "f32, int16 or int8"),
+    choice("kv", \.kv, "type of the cache: f32, f16 or q8_0"),
+    integer("threads", \.threads, 0...4096, "0 chooses"),
+    integer("ctx", \.context, 0...10_000_000, "positions per sequence; 0 takes what is needed"),
+    ConfigField(
+      name: "memory", help: "budget for activations and caches, such as 16GiB",
+      expects: "a size such as 512MiB or 16GiB, or auto",
+      read: { config, text in
+        if text == "auto" {
+          config.memory = nil
+          return true
+        }
+        guard let bytes = Self.size(text) else { return false }
+        config.memory = bytes
+        return true
+      },
+      show: { $0.memory.map(Self.sizeText) ?? "auto" }),
+    ConfigField(
+      name: "seed", help: "of everything random", expects: "a whole number from 0",
+      read: { config, text in
+        guard let value = UInt64(text) else { return false }
+        config.seed = value
+        return true
+      },
+      show: { "\($0.seed)" }),
+  ]
+
+  public static func named(_ name: String) -> ConfigField? { all.first { $0.name == name } }
+
+  // MARK: Readers by type
+
+  private typealias Path<Value> = WritableKeyPath<RunConfig, Value> & Sendable
+
+  private static func field<Value>(
+    _ name: String, _ path: Path<Value>, _ help: String, expects: String,
+    show: @escaping @Sendable (Value) -> String, read: @escaping @Sendable (String) -> Value?
+  ) -> ConfigField {
+    ConfigField(
+      name: name, help: help, expects: expects,
+      read: { config, text in
+        guard let value = read(text) else { return false }
+        config[keyPath: path] = value
+        return true
+      },
+      show: { show($0[keyPath: path]) })
+  }
+
+  private static func text(_ name: String, _ path: Path<String>, _ help: String) -> ConfigField {
+    field(name, path, help, expects: "text", show: { $0 }, read: { $0 })
+  }
+
+  private static func flag(_ name: String, _ path: Path<Bool>, _ help: String) -> ConfigField {
+    field(name, path, help, expects: "true or false", show: { "\($0)" }, read: { Bool($0) })
+  }
+
+  private static func integer(
+    _ name: String, _ path: Path<Int>, _ range: ClosedRange<Int>, _ help: String
+  ) -> ConfigField {
+    let top = range.upperBound == Int.max ? "" : " to \(range.upperBound)"
+    return field(
+      name, path, help, expects: "a whole number from \(range.lowerBound)\(top)", show: { "\($0)" },
+      read: { text in Int(text).flatMap { range.contains($0) ? $0 : nil } })
+  }
+
+  private static func number(
+    _ name: String, _ path: Path<Double>, _ range: ClosedRange<Double>, _ help: String
+  ) -> ConfigField {
+    let lowest = range.lowerBound == 0 ? "from 0" : "above 0"
+    return field(
+      name, path, help, expects: "a number \(lowest) to \(range.upperBound), or a fraction such as 1/3",
+      show: { "\($0)" }, read: { text in double(text).flatMap { range.contains($0) ? $0 : nil } })
+  }
+
+  private static func choice<Value: RawRepresentable<String> & CaseIterable & Sendable>(
+    _ name: String, _ path: Path<Value>, _ help: String
+  ) -> ConfigField {
+    field(
+      name, path, help, expects: "one of " + Value.allCases.map(\.rawValue).joined(separator: ", "),
+      show: { $0.rawValue }, read: { Value(rawValue: $0) })
+  }
+
+  /// A decimal number or a fraction.
+  static func double(_ text: String) -> Double? {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count <= 2, let first = Double(parts[0].trimmed) else { return nil }
+    guard parts.count == 2 else { return first.isFinite ? first : nil }
+    guard let second = Double(parts[1].trimmed), second != 0 else { return nil }
+    let quotient = first / second
+    return quotient.isFinite ? quotient : nil
+  }
+
+  private static let units: [(name: String, bytes: Int)] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+
+  private static func size(_ text: String) -> Int? {
+    for unit in units where text.hasSuffix(unit.name) {
+      guard let value = Double(text.dropLast(unit.name.count).trimmed), value > 0 else { return nil }
+      // 2⁵² bytes is far above any machine, and exact in a Double.
+      let bytes = value * Double(unit.bytes)
+      return bytes < 0x1p52 ? Int(bytes) : nil
+    }
+    return Int(text).flatMap { $0 > 0 ? $0 : nil }
+  }
+
+  private static func sizeText(_ bytes: Int) -> String {
+    for unit in units where bytes.isMultiple(of: unit.bytes) { return "\(bytes / unit.bytes)\(unit.name)" }
+    return "\(bytes)"
+  }
+}
+
+extension StringProtocol {
+  fileprivate var trimmed: String { String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
+}

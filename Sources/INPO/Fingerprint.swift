@@ -1,0 +1,35 @@
+/// SHA-256 of what a run was made from, as lower-case hexadecimal.
+
+import Crypto
+import Foundation
+import Tensors
+
+public enum Fingerprint {
+  public static func of(_ bytes: some Collection<UInt8>) -> String {
+    var hash = SHA256()
+    hash.update(data: Data(bytes))
+    return hexadecimal(hash.finalize())
+  }
+
+  /// Of a file of any size, a mebibyte at a time.
+  public static func of(file path: String) throws(FileError) -> String {
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+      throw errno == ENOENT ? .notFound(path) : .refused(action: "open", path: path, code: errno)
+    }
+    defer { try? handle.close() }
+    var hash = SHA256()
+    do {
+      while let chunk = try handle.read(upToCount: 1 << 20), !chunk.isEmpty { hash.update(data: chunk) }
+    } catch {
+      throw .refused(action: "read", path: path, code: errno)
+    }
+    return hexadecimal(hash.finalize())
+  }
+
+  private static func hexadecimal(_ digest: SHA256.Digest) -> String {
+    digest.map { byte in
+      let text = String(byte, radix: 16)
+      return byte < 16 ? "0" + text : text
+    }.joined()
+  }
+}

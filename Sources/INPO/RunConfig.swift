@@ -1,0 +1,98 @@
+/// The settings of a whole run, as a checked value. Names and defaults; `ConfigField` reads and writes them.
+
+import Oracles
+import Training
+
+public struct RunConfig: Equatable, Sendable {
+  public enum LossName: String, CaseIterable, Sendable {
+    case inpo, ipo, dpo
+  }
+
+  public enum Precision: String, CaseIterable, Sendable {
+    case f32, int16, int8
+  }
+
+  public enum CacheType: String, CaseIterable, Sendable {
+    case f32, f16
+    case q8 = "q8_0"
+  }
+
+  // What runs on what.
+  public var model = ""
+  public var prompts = ""
+  public var reference = "base"
+  public var oracle = "rule:concise"
+  public var rounds = 3
+  /// Prompts per round, each round the next ones; 0 shares all of them out evenly.
+  public var promptsPerRound = 0
+  public var raw = false
+
+  // Sampling: the paper's recipe is K = 8 at temperature 1 without cuts.
+  public var samples = 8
+  public var temperature = 1.0
+  public var topK = 0
+  public var topP = 1.0
+  public var minP = 0.0
+  public var maxNewTokens = 256
+
+  // Pairs.
+  public var pairs = PairMode.tournament
+  /// For the independent modes.
+  public var pairsPerPrompt = 1
+
+  // The loss: η and τ/η are the paper's.
+  public var loss = LossName.inpo
+  public var eta = 0.005
+  public var ratio = 1.0 / 3
+  /// Of IPO and DPO.
+  public var beta = 0.1
+
+  // The optimiser.
+  public var learningRate = 1e-4
+  public var schedule = Schedule.Shape.cosine
+  public var warmUp = Schedule.WarmUp.ratio(0.03)
+  public var epochs = 2
+  public var batch = 32
+  public var weightDecay = 0.0
+  /// 0 never clips.
+  public var maxGradNorm = 1.0
+
+  // The adapter.
+  public var rank = 16
+  public var alpha = 32.0
+  public var targets = "all-linear"
+  public var dropout = 0.0
+
+  // Checkpoints.
+  public var checkpointSteps = 50
+  public var checkpointMinutes = 10.0
+
+  // Evaluation on held-out prompts; none when empty.
+  public var evaluatePrompts = ""
+  public var evaluateSamples = 1
+  public var evaluateTemperature = 1.0
+
+  // The machine.
+  public var precision = Precision.int16
+  public var kv = CacheType.f32
+  /// 0 chooses.
+  public var threads = 0
+  /// Positions per sequence; 0 takes what the work needs.
+  public var context = 0
+  /// Bytes for activations and caches; `nil` chooses.
+  public var memory: Int?
+  public var seed: UInt64 = 0
+
+  public init() {}
+
+  /// The loss this configuration names.
+  public func makeLoss() throws(LossError) -> any PairLoss {
+    switch loss {
+    case .inpo: ratio == 0 ? try INPOLoss.withoutKL(eta: eta) : try INPOLoss(eta: eta, ratio: ratio)
+    case .ipo: try IPOLoss(beta: beta)
+    case .dpo: try DPOLoss(beta: beta)
+    }
+  }
+
+  public func makeSchedule() -> Schedule { Schedule(schedule, peak: learningRate, warmUp: warmUp) }
+}

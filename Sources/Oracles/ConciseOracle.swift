@@ -1,0 +1,50 @@
+/// `rule:concise`, a judge made of arithmetic: it likes an answer that ends by itself, does not repeat itself, and is
+/// short. For demonstrations and tests: it cannot see whether an answer is right.
+
+import Foundation
+import Scoring
+
+/// P(a ≻ b) = σ(score(a) − score(b)) with
+///
+///     score = 3·[ended by itself] − 6·(share of repeated 4-grams) − 1.5·ln(words / 16) − (5 − words below five)
+///
+/// - Words are the pieces between white space that hold a letter or a digit.
+/// - The share of repeated 4-grams is 1 − distinct / all, over lower-case words; 0 below four words.
+/// - The length counts between 16 and 2048 words: below 16 nothing is gained by writing less.
+/// - Fewer than five words lose a point for each one missing, and an answer without any word scores −20, below the
+///   worst possible answer with words (−13.3). So a policy cannot win by saying nothing.
+///
+/// Halving a long answer thus moves the odds by 2^1.5, about 74 to 26; being cut off costs e³, about 95 to 5.
+public struct ConciseOracle: PreferenceOracle {
+  public let name = "rule:concise"
+
+  public init() {}
+
+  public func probability(that a: Candidate, beats b: Candidate, for prompt: PromptRecord) -> Double {
+    let difference = score(a) - score(b)
+    // Both orders use the same exponential, and 1 − p is exact for p ≥ ½: so they add up to exactly 1.
+    let stronger = 1 / (1 + exp(-abs(difference)))
+    return difference >= 0 ? stronger : 1 - stronger
+  }
+
+  public func score(_ answer: Candidate) -> Double {
+    let words = Self.words(answer.text)
+    guard !words.isEmpty else { return -20 }
+    let ended = answer.finish == .stop ? 1.0 : 0
+    let length = log(Double(min(max(words.count, 16), 2048)) / 16)
+    let missing = Double(max(0, 5 - words.count))
+    return 3 * ended - 6 * Self.repeatedShare(words) - 1.5 * length - missing
+  }
+
+  static func words(_ text: String) -> [Substring] {
+    text.split(whereSeparator: \.isWhitespace).filter { $0.contains { $0.isLetter || $0.isNumber } }
+  }
+
+  static func repeatedShare(_ words: [Substring]) -> Double {
+    guard words.count >= 4 else { return 0 }
+    let folded = words.map { $0.lowercased() }
+    let all = folded.count - 3
+    let distinct = Set((0..<all).map { Array(folded[$0..<($0 + 4)]) }).count
+    return 1 - Double(distinct) / Double(all)
+  }
+}

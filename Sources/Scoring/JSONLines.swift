@@ -1,0 +1,94 @@
+/// JSON lines: one record a line, UTF-8, empty lines skipped. Errors name the file and the line.
+
+import Foundation
+import Tensors
+
+public enum RecordError: Error, Equatable, CustomStringConvertible {
+  case badLine(file: String, line: Int, reason: String)
+  case notEncodable(file: String, record: Int, reason: String)
+
+  public var description: String {
+    switch self {
+    case .badLine(let file, let line, let reason):
+      "Line \(line) of '\(file)' is not a record: \(reason). Mend or remove that line."
+    case .notEncodable(let file, let record, let reason):
+      "Record \(record) for '\(file)' cannot be written as JSON: \(reason)."
+    }
+  }
+}
+
+public enum JSONLines {
+  /// Every record of a file, in order.
+  ///
+  /// - Throws: `FileError` when the file cannot be read, `RecordError.badLine` for the first line that is not a record.
+  public static func read<Record: Decodable>(_: Record.Type, from path: String) throws -> [Record] {
+    try parse(Record.self, Data(AtomicFile.read(path)), file: path)
+  }
+
+  /// - Parameter file: the name used in errors.
+  public static func parse<Record: Decodable>(
+    _: Record.Type, _ data: Data, file: String
+  ) throws(RecordError) -> [Record] {
+    var records: [Record] = []
+    let decoder = JSONDecoder()
+    for (index, line) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+      if line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\t") }) {
+        continue
+      }
+      do {
+        records.append(try decoder.decode(Record.self, from: line))
+      } catch {
+        throw .badLine(file: file, line: index + 1, reason: reason(error))
+      }
+    }
+    return records
+  }
+
+  /// Replaces a file by these records, whole or not at all. Keys are sorted, so equal records give equal bytes; numbers
+  /// are the shortest that read back to the same bits.
+  public static func write(_ records: [some Encodable], to path: String) throws {
+    var data = Data()
+    for (index, record) in records.enumerated() {
+      do {
+        data.append(try line(record))
+      } catch {
+        throw RecordError.notEncodable(file: path, record: index + 1, reason: reason(error))
+      }
+    }
+    try AtomicFile.write(data, to: path)
+  }
+
+  /// One record and its line end.
+  public static func line(_ record: some Encodable) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    var data = try encoder.encode(record)
+    data.append(UInt8(ascii: "\n"))
+    return data
+  }
+
+  /// What is wrong, in a few words that fit into a sentence.
+  private static func reason(_ error: any Error) -> String {
+    func path(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
+      (context.codingPath + (key.map { [$0] } ?? [])).map { $0.intValue.map(String.init) ?? $0.stringValue }
+        .joined(separator: ".")
+    }
+    switch error {
+    case DecodingError.keyNotFound(let key, let context):
+      return "field '\(path(context, key))' is missing"
+    case DecodingError.typeMismatch(_, let context) where context.codingPath.isEmpty,
+      DecodingError.valueNotFound(_, let context) where context.codingPath.isEmpty:
+      return "it is not a JSON object"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+      return "field '\(path(context))' has the wrong type"
+    case DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty:
+      return "it is not valid JSON"
+    case DecodingError.dataCorrupted(let context):
+      return "field '\(path(context))': \(context.debugDescription)"
+    case EncodingError.invalidValue(_, let context):
+      return "field '\(context.codingPath.map(\.stringValue).joined(separator: "."))' is not a finite number"
+    default:
+      return "\(error)"
+    }
+  }
+}

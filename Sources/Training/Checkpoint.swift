@@ -1,0 +1,186 @@
+/// Everything a killed run needs to go on: named float buffers and where the run stood.
+/// Knows the file; what the names mean is the trainer's business.
+
+import Foundation
+import Tensors
+
+public enum CheckpointError: Error, Equatable, CustomStringConvertible {
+  case notOne(String)
+  case unknownVersion(String, found: UInt32)
+  case torn(String, reason: String)
+  case missing(String, buffer: String)
+  case wrongCount(String, buffer: String, needs: Int, has: Int)
+
+  public var description: String {
+    switch self {
+    case .notOne(let path): "'\(path)' is not a checkpoint of Parley. Give the folder of the run that wrote one."
+    case .unknownVersion(let path, let found):
+      "Checkpoint '\(path)' has version \(found), this program knows \(Checkpoint.version). "
+        + "Resume with the program that wrote it."
+    case .torn(let path, let reason):
+      "Checkpoint '\(path)' is damaged (\(reason)). Delete it and resume from an earlier one."
+    case .missing(let path, let buffer):
+      "Checkpoint '\(path)' has no buffer '\(buffer)'. It belongs to a run with other settings."
+    case .wrongCount(let path, let buffer, let needs, let has):
+      "Buffer '\(buffer)' of checkpoint '\(path)' holds \(has) values, this run needs \(needs). "
+        + "It belongs to a run with other settings."
+    }
+  }
+}
+
+/// File layout, little-endian: "PARLEYCK", u32 version, u32 length of the header, the header as JSON, the floats of every
+/// buffer in its order, u64 checksum of all that came before.
+public struct Checkpoint {
+  public static let version: UInt32 = 1
+  private static let magic = Array("PARLEYCK".utf8)
+
+  public struct State: Codable, Equatable, Sendable {
+    /// Optimiser steps done, and pairs of the running epoch used up.
+    public var step: Int
+    public var epoch: Int
+    public var cursor: Int
+    public var seed: UInt64
+    /// Bytes of the metrics file that belong to the steps done.
+    public var metricsPosition: Int
+    /// What the run was made from (model, data, settings), by name; compared on resume.
+    public var fingerprints: [String: String]
+
+    public init(
+      step: Int, epoch: Int, cursor: Int, seed: UInt64, metricsPosition: Int, fingerprints: [String: String] = [:]
+    ) {
+      self.step = step
+      self.epoch = epoch
+      self.cursor = cursor
+      self.seed = seed
+      self.metricsPosition = metricsPosition
+      self.fingerprints = fingerprints
+    }
+  }
+
+  public var state: State
+  public var buffers: [(name: String, values: Buffer<Float>)]
+
+  public init(state: State, buffers: [(name: String, values: Buffer<Float>)]) {
+    self.state = state
+    self.buffers = buffers
+  }
+
+  private struct Header: Codable {
+    struct Entry: Codable {
+      let name: String
+      let count: Int
+    }
+    let state: State
+    let buffers: [Entry]
+  }
+
+  /// Replaces `path`, whole or not at all, without a second copy of the buffers in memory.
+  public func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let header = try encoder.encode(
+      Header(state: state, buffers: buffers.map { .init(name: $0.name, count: $0.values.count) }))
+    var start = Self.magic
+    start.append(littleEndian: Self.version)
+    start.append(littleEndian: UInt32(header.count))
+    start.append(contentsOf: header)
+
+    try AtomicFile.write(to: path) { sink throws(FileError) in
+      var sum = Checksum()
+      sum.add(start)
+      try sink.write(start)
+      for buffer in buffers {
+        let bytes = UnsafeRawBufferPointer(buffer.values.span)
+        sum.add(bytes)
+        try sink.write(bytes)
+      }
+      var end: [UInt8] = []
+      end.append(littleEndian: sum.value)
+      try sink.write(end)
+    }
+  }
+
+  /// - Throws: `FileError` when it cannot be read, `CheckpointError` when it is not whole.
+  public static func read(_ path: String) throws -> Checkpoint {
+    // The name of a missing file comes from the same place for every reader; the content is mapped, not copied.
+    guard FileManager.default.fileExists(atPath: path) else { throw FileError.notFound(path) }
+    let data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
+    return try data.withUnsafeBytes { try parse($0, path) }
+  }
+
+  private static func parse(_ bytes: UnsafeRawBufferPointer, _ path: String) throws -> Checkpoint {
+    let fixed = magic.count + 8
+    guard bytes.count >= magic.count, bytes.prefix(magic.count).elementsEqual(magic) else {
+      throw CheckpointError.notOne(path)
+    }
+    guard bytes.count >= fixed + 8 else { throw CheckpointError.torn(path, reason: "it ends within its first lines") }
+    let found = bytes.number(UInt32.self, at: magic.count)
+    guard found == version else { throw CheckpointError.unknownVersion(path, found: found) }
+
+    let body = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 8)])
+    let headerBytes = Int(bytes.number(UInt32.self, at: magic.count + 4))
+    guard headerBytes <= body.count - fixed else {
+      throw CheckpointError.torn(path, reason: "it ends within its header")
+    }
+    var sum = Checksum()
+    sum.add(body)
+    guard sum.value == bytes.number(UInt64.self, at: body.count) else {
+      throw CheckpointError.torn(path, reason: "its checksum does not match")
+    }
+
+    let header: Header
+    do {
+      header = try JSONDecoder().decode(Header.self, from: Data(body[fixed..<(fixed + headerBytes)]))
+    } catch {
+      throw CheckpointError.torn(path, reason: "its header cannot be read")
+    }
+    var at = fixed + headerBytes
+    var buffers: [(name: String, values: Buffer<Float>)] = []
+    for entry in header.buffers {
+      guard entry.count >= 0, entry.count <= (body.count - at) / 4 else {
+        throw CheckpointError.torn(path, reason: "buffer '\(entry.name)' is cut off")
+      }
+      let values = Buffer<Float>(count: entry.count)
+      UnsafeMutableRawBufferPointer(values.span).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: body[at..<(at + entry.count * 4)]))
+      at += entry.count * 4
+      buffers.append((entry.name, values))
+    }
+    guard at == body.count else { throw CheckpointError.torn(path, reason: "it is longer than its header says") }
+    return Checkpoint(state: header.state, buffers: buffers)
+  }
+
+  /// Copies buffer `name` into `target`. `path` is for the error's sentence.
+  public func restore(_ name: String, into target: Buffer<Float>, path: String) throws(CheckpointError) {
+    guard let found = buffers.first(where: { $0.name == name })?.values else {
+      throw .missing(path, buffer: name)
+    }
+    guard found.count == target.count else {
+      throw .wrongCount(path, buffer: name, needs: target.count, has: found.count)
+    }
+    target.pointer.update(from: found.pointer, count: found.count)
+  }
+}
+
+/// FNV-1a over the bytes, 64-bit. Finds torn and flipped bytes; it is no signature.
+private struct Checksum {
+  private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
+
+  mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
+
+  mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    for byte in bytes { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+  }
+}
+
+extension [UInt8] {
+  fileprivate mutating func append(littleEndian number: some FixedWidthInteger) {
+    Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  fileprivate func number<N: FixedWidthInteger & BitwiseCopyable>(_: N.Type, at offset: Int) -> N {
+    N(littleEndian: loadUnaligned(fromByteOffset: offset, as: N.self))
+  }
+}

@@ -1,0 +1,155 @@
+/// One line of metrics per optimiser step, under the names TRL uses, and the file that holds them.
+
+import Foundation
+import Tensors
+
+public struct MetricsRecord: Codable, Equatable, Sendable {
+  public var step: Int
+  public var epoch: Double
+  public var loss: Double
+  /// Before clipping.
+  public var gradNorm: Double
+  public var learningRate: Double
+  /// Answer and prompt tokens trained on so far.
+  public var numTokens: Int
+  public var chosenLogps: Double
+  public var rejectedLogps: Double
+  public var chosenRewards: Double
+  public var rejectedRewards: Double
+  public var rewardMargins: Double
+  /// Share of pairs whose chosen answer has the higher reward.
+  public var rewardAccuracies: Double
+  public var h: Double
+  public var target: Double?
+  public var tokensPerSecond: Double
+  /// Seconds since the start of the run, and to its end at this pace.
+  public var elapsed: Double
+  public var remaining: Double
+  /// True when the step was left out because its loss or gradient was not finite.
+  public var skipped: Bool?
+
+  enum CodingKeys: String, CodingKey {
+    case step, epoch, loss, h, target, elapsed, remaining, skipped
+    case gradNorm = "grad_norm"
+    case learningRate = "learning_rate"
+    case numTokens = "num_tokens"
+    case chosenLogps = "logps/chosen"
+    case rejectedLogps = "logps/rejected"
+    case chosenRewards = "rewards/chosen"
+    case rejectedRewards = "rewards/rejected"
+    case rewardMargins = "rewards/margins"
+    case rewardAccuracies = "rewards/accuracies"
+    case tokensPerSecond = "tokens_per_second"
+  }
+
+  public init(
+    step: Int, epoch: Double, loss: Double, gradNorm: Double, learningRate: Double, numTokens: Int,
+    chosenLogps: Double, rejectedLogps: Double, chosenRewards: Double, rejectedRewards: Double,
+    rewardAccuracies: Double, h: Double, target: Double?, tokensPerSecond: Double, elapsed: Double,
+    remaining: Double, skipped: Bool? = nil
+  ) {
+    self.step = step
+    self.epoch = epoch
+    self.loss = loss
+    self.gradNorm = gradNorm
+    self.learningRate = learningRate
+    self.numTokens = numTokens
+    self.chosenLogps = chosenLogps
+    self.rejectedLogps = rejectedLogps
+    self.chosenRewards = chosenRewards
+    self.rejectedRewards = rejectedRewards
+    rewardMargins = chosenRewards - rejectedRewards
+    self.rewardAccuracies = rewardAccuracies
+    self.h = h
+    self.target = target
+    self.tokensPerSecond = tokensPerSecond
+    self.elapsed = elapsed
+    self.remaining = remaining
+    self.skipped = skipped
+  }
+
+  /// One JSON object without a line end. Numbers that are not finite are written as "NaN", "Infinity", "-Infinity".
+  public func line() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    return try encoder.encode(self)
+  }
+
+  public init(line: Data) throws {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    self = try decoder.decode(MetricsRecord.self, from: line)
+  }
+}
+
+public enum MetricsError: Error, Equatable, CustomStringConvertible {
+  case shorter(path: String, needs: Int, has: Int)
+
+  public var description: String {
+    switch self {
+    case .shorter(let path, let needs, let has):
+      "Metrics file '\(path)' has \(has) bytes, the checkpoint remembers \(needs). Put back the file of this run."
+    }
+  }
+}
+
+/// `metrics.jsonl`, only ever appended to. A resumed run cuts it back to the position its checkpoint remembers, so that
+/// lines of steps that will be repeated do not stay in it.
+public final class MetricsLog {
+  private let handle: FileHandle
+  private let path: String
+  /// Bytes written so far; belongs in the checkpoint.
+  public private(set) var position: Int
+
+  /// - Parameter position: where to go on, 0 for a new run.
+  /// - Throws: `MetricsError` when the file is shorter than that, `FileError` when it cannot be opened.
+  public init(path: String, position: Int = 0) throws {
+    if !FileManager.default.fileExists(atPath: path) {
+      guard position == 0 else { throw FileError.notFound(path) }
+      guard FileManager.default.createFile(atPath: path, contents: nil) else {
+        throw FileError.refused(action: "create", path: path, code: errno)
+      }
+    }
+    self.path = path
+    self.position = position
+    let end: UInt64
+    do {
+      handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+      end = try handle.seekToEnd()
+    } catch {
+      throw FileError.refused(action: "open", path: path, code: errno)
+    }
+    guard end >= UInt64(position) else { throw MetricsError.shorter(path: path, needs: position, has: Int(end)) }
+    do {
+      try handle.truncate(atOffset: UInt64(position))
+      try handle.seekToEnd()
+    } catch {
+      throw FileError.refused(action: "truncate", path: path, code: errno)
+    }
+  }
+
+  deinit { try? handle.close() }
+
+  public func append(_ record: MetricsRecord) throws {
+    var line = try record.line()
+    line.append(UInt8(ascii: "\n"))
+    do {
+      try handle.write(contentsOf: line)
+    } catch {
+      throw FileError.refused(action: "write", path: path, code: errno)
+    }
+    position += line.count
+  }
+
+  /// Waits until the lines are on the disk; call it before the checkpoint that remembers `position`.
+  public func synchronize() throws(FileError) {
+    do {
+      try handle.synchronize()
+    } catch {
+      throw .refused(action: "sync", path: path, code: errno)
+    }
+  }
+}
