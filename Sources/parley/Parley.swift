@@ -3,5 +3,30 @@ import ArgumentParser
 @main
 struct Parley: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "parley", abstract: "Sample, score and align LLaMA-family GGUF models on CPUs.")
+    commandName: "parley", abstract: "Sample, score and align LLaMA-family GGUF models on CPUs.",
+    subcommands: [
+      Inspect.self, Tokenize.self, Chat.self, Generate.self, Score.self, Judge.self, Evaluate.self, Export.self,
+      Bench.self, Game.self,
+    ])
+
+  /// Wrong usage is the argument parser's to report; everything a command throws has its sentence and exit code in
+  /// `Failure`.
+  static func main() async {
+    var command: any ParsableCommand
+    do {
+      command = try parseAsRoot()
+    } catch {
+      exit(withError: error)
+    }
+    Interrupt.listen()
+    do {
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      Failure.end(with: error)
+    }
+  }
 }

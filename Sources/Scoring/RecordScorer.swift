@@ -1,0 +1,91 @@
+import Llama
+import Tokenization
+
+/// Records in, records with log-probabilities out. Knows how text becomes tokens; the arithmetic is `Scorer`'s.
+public struct RecordScorer {
+  private let policy: Scorer
+  private let reference: Scorer?
+  private let encoder: PromptEncoder
+  private let model: LlamaModel
+  private let perToken: Bool
+
+  /// - Parameters:
+  ///   - reference: another policy over the same model; scores then carry its log-probs and the ratio.
+  ///   - perToken: whether the written records list every token.
+  public init(_ policy: Policy, reference: Policy? = nil, encoder: PromptEncoder, perToken: Bool = false) {
+    self.policy = Scorer(policy)
+    self.reference = reference.map { Scorer($0) }
+    self.encoder = encoder
+    model = policy.model
+    self.perToken = perToken
+  }
+
+  /// Scores every record's answers; a record's numbers do not depend on the other records.
+  ///
+  /// - Parameters:
+  ///   - onRecord: every record, in the order given, as soon as its batch is done.
+  ///   - isCancelled: asked between batches; true ends the run with `CancellationError`.
+  /// - Throws: `RecordFault` for a record that cannot be encoded or does not fit the context; `CancellationError`, what
+  ///   `onRecord` throws.
+  public func run(
+    _ records: [ScoreRecord], isCancelled: () -> Bool = { Task.isCancelled },
+    onRecord: (ScoredRecord) throws -> Void
+  ) throws {
+    let encoded = try records.enumerated().map { index, record in
+      do { return try encode(record) } catch { throw RecordFault(index: index, reason: error) }
+    }
+    var rest = zip(records, encoded).map { $0 }[...]
+    while !rest.isEmpty {
+      let batch = rest.prefix(Self.recordsInFlight)
+      let requests = batch.map(\.1.request)
+      let logps = try policy.logProbs(requests, isCancelled: isCancelled)
+      let referenceLogps = try reference?.logProbs(requests, isCancelled: isCancelled)
+      for (i, (record, encoded)) in batch.enumerated() {
+        let scores = encoded.request.responses.indices.map {
+          AnswerScore(
+            tokenIDs: encoded.request.responses[$0], logps: logps[i][$0], referenceLogps: referenceLogps?[i][$0])
+        }
+        try onRecord(
+          ScoredRecord(
+            record: record, scores: scores, perToken: perToken, splitInsideToken: encoded.splitInsideToken))
+      }
+      rest = rest.dropFirst(batch.count)
+    }
+  }
+
+  /// Enough to fill the scorer's batches, few enough to report progress often.
+  private static let recordsInFlight = 16
+
+  private struct Encoded {
+    let request: ScoreRequest
+    let splitInsideToken: Bool
+  }
+
+  private func encode(_ record: ScoreRecord) throws -> Encoded {
+    guard let prompt = try record.promptIDs ?? record.prompt.map({ try encoder.prompt($0) }), !prompt.isEmpty else {
+      throw LlamaError.emptySequence
+    }
+    var splitInsideToken = false
+    let responses = try record.answers.list.map { answer -> [TokenID] in
+      if let ids = answer.tokenIDs { return ids }
+      guard let text = answer.text, let content = record.prompt else { throw ScoreError.noTokens }
+      let response = try encoder.response(text, after: content)
+      splitInsideToken = splitInsideToken || !response.promptIsPrefix
+      return response.tokens
+    }
+    let needed = prompt.count + (responses.map(\.count).max() ?? 0)
+    guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+    for token in prompt + responses.joined() where Int(token) >= model.vocabularySize {
+      throw LlamaError.token(token, vocabulary: model.vocabularySize)
+    }
+    return Encoded(request: ScoreRequest(prompt: prompt, responses: responses), splitInsideToken: splitInsideToken)
+  }
+}
+
+public enum ScoreError: Error, Equatable, CustomStringConvertible {
+  case noTokens
+
+  public var description: String {
+    "An answer has neither token ids nor a text with a prompt text before it. Give one of the two."
+  }
+}

@@ -1,0 +1,92 @@
+import ArgumentParser
+import Foundation
+import Generation
+import Llama
+import Tokenization
+
+struct Chat: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Talk with a model.",
+    discussion: "One line is one turn. /quit or Ctrl-D ends. From a pipe, only the answers are printed.")
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var noise: NoiseOptions
+
+  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
+  var adapter: AdapterChoice?
+
+  @Option(help: "What the model is told before the first turn.")
+  var system: String?
+
+  func run() throws {
+    let session = try Session(model, noise)
+    guard session.encoder.template != nil else {
+      throw Failure(
+        .badData,
+        "The model '\(model.path)' has no chat template, so it does not know turns. Use `parley generate --raw` with it."
+      )
+    }
+    var conversation = Conversation(
+      session: session, policy: try session.policy(adapter, noise),
+      options: session.generationOptions(sampling, defaultTemperature: 0.7), system: system)
+    let isTerminal = isatty(STDIN_FILENO) != 0
+    if isTerminal && !noise.quiet { note("One line is one turn; /quit or Ctrl-D ends.") }
+    while true {
+      if isTerminal { try Output.text("> ") }
+      guard let line = readLine(), line != "/quit" else { break }
+      if line.allSatisfy(\.isWhitespace) { continue }
+      try conversation.answer(line) { try? Output.text($0) }
+      try Output.line("")
+    }
+    if Interrupt.isReceived { throw CancellationError() }
+    if isTerminal { try Output.line("") }
+  }
+}
+
+/// The turns so far, and the cache that holds them.
+private struct Conversation {
+  let session: Session
+  let policy: Policy
+  let options: GenerationOptions
+  private var messages: [ChatMessage]
+  private var turn = 0
+  /// What the model has computed, token by token.
+  private var past: (tokens: [TokenID], sequence: KVSequence)?
+
+  init(session: Session, policy: Policy, options: GenerationOptions, system: String?) {
+    self.session = session
+    self.policy = policy
+    self.options = options
+    messages = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+  }
+
+  /// Streams the answer to one line.
+  mutating func answer(_ line: String, show: (String) -> Void) throws {
+    messages.append(ChatMessage(role: "user", content: line))
+    let prompt = try session.encoder.prompt(.messages(messages))
+    // The template may have changed the earlier turns (some drop white space); then all is computed again.
+    let known = past.flatMap { $0.tokens.count < prompt.count && prompt.starts(with: $0.tokens) ? $0.sequence : nil }
+    var options = options
+    let room = session.model.context - prompt.count + 1
+    guard room > 0 else {
+      throw Failure(
+        .badData,
+        "The conversation fills the context of \(session.model.context) tokens. Start a new one, or raise --ctx.")
+    }
+    options.maximumTokens = min(options.maximumTokens, room)
+
+    var decoder = StreamingDecoder(session.tokenizer)
+    let request = GenerationRequest(prompt: prompt, index: turn, samples: 1, past: known)
+    var finished: Sample?
+    try Generator(policy, options).run(
+      [request], onToken: { _, _, token in if !session.tokenizer.isSpecial(token) { show(decoder.push(token)) } },
+      onFinish: { finished = $1.first })
+    show(decoder.flush())
+    guard let finished else { return }
+    messages.append(
+      ChatMessage(role: "assistant", content: session.tokenizer.decode(finished.tokens, skipSpecial: true)))
+    past = (prompt + finished.tokens.dropLast(), finished.sequence)
+    turn += 1
+  }
+}

@@ -1,0 +1,77 @@
+/// The one place where an error becomes a sentence on stderr and an exit code.
+
+import Adapters
+import ArgumentParser
+import Foundation
+import GGUF
+import Generation
+import Llama
+import Oracles
+import Scoring
+import Tokenization
+
+/// The codes of BSD's sysexits.h, and the shell's for an interrupt.
+enum ExitStatus: Int32 {
+  case usage = 64
+  case badData = 65
+  case notFound = 66
+  case bug = 70
+  case readOrWrite = 74
+  case interrupted = 130
+
+  /// What an error of any library means for whoever called the program.
+  init(_ error: any Error) {
+    switch error {
+    case let error as Failure: self = error.status
+    case let error as RecordFault: self = ExitStatus(error.reason)
+    case let error as FileError: self = ExitStatus(file: error)
+    case let error as GGUFError:
+      if case .file(let file) = error.fact { self = ExitStatus(file: file) } else { self = .badData }
+    case let error as SamplerError:
+      if case .value = error { self = .usage } else { self = .badData }
+    case let error as OracleError:
+      switch error {
+      case .unknown, .needsPath: self = .usage
+      default: self = .badData
+      }
+    case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is RecordError, is ScoreError:
+      self = .badData
+    case is CancellationError: self = .interrupted
+    default: self = .bug
+    }
+  }
+
+  private init(file error: FileError) {
+    if case .notFound = error { self = .notFound } else { self = .readOrWrite }
+  }
+}
+
+/// An error of the command line itself: one sentence and its code.
+struct Failure: Error, CustomStringConvertible {
+  let status: ExitStatus
+  let description: String
+
+  init(_ status: ExitStatus, _ sentence: String) {
+    self.status = status
+    description = sentence
+  }
+
+  static func end(with error: any Error) -> Never {
+    if error is ValidationError || error is CleanExit || error is ExitCode { Parley.exit(withError: error) }
+    let status = ExitStatus(error)
+    switch status {
+    case .interrupted where error is CancellationError:
+      note("parley: Interrupted. Run the same command again to start over.")
+    case .bug:
+      note("parley: \(error) This is a bug of Parley: please report the command and this line.")
+    default:
+      note("parley: \(error)")
+    }
+    exit(status.rawValue)
+  }
+}
+
+/// One line to stderr.
+func note(_ line: String) {
+  try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
+}

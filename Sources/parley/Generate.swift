@@ -1,0 +1,84 @@
+import ArgumentParser
+import Foundation
+import Generation
+import Tokenization
+
+struct Generate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Sample answers to prompts.",
+    discussion: "Prints a JSON line for each prompt; with --prompt on a terminal, the text itself.")
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var noise: NoiseOptions
+
+  @Option(help: "One prompt.")
+  var prompt: String?
+
+  @Option(help: "JSON lines with a prompt each.")
+  var prompts: String?
+
+  @Option(name: [.customShort("n")], help: "Answers to each prompt.")
+  var samples = 1
+
+  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
+  var adapter: AdapterChoice?
+
+  @Flag(help: "Take prompts as they are, without the chat template.")
+  var raw = false
+
+  @Option(help: "Write the records into this file instead, whole or not at all.")
+  var out: String?
+
+  @Flag(help: "JSON lines on a terminal too.")
+  var json = false
+
+  func validate() throws {
+    if (prompt == nil) == (prompts == nil) { throw ValidationError("Give either --prompt or --prompts.") }
+    if samples < 1 { throw ValidationError("-n is \(samples); give 1 or more.") }
+  }
+
+  func run() throws {
+    let session = try Session(model, noise, raw: raw)
+    let sampler = PromptSampler(
+      try session.policy(adapter, noise), encoder: session.encoder, options: session.generationOptions(sampling))
+    if let prompt {
+      let records = [PromptRecord(prompt: .text(prompt))]
+      do {
+        let isText = !json && out == nil && isatty(STDOUT_FILENO) != 0
+        if isText { try show(records, sampler, session.tokenizer) } else { try write(records, sampler) }
+      } catch let fault as RecordFault {
+        throw fault.reason
+      }
+    } else if let prompts {
+      try RecordFile<PromptRecord>(prompts).naming { try write($0, sampler) }
+    }
+  }
+
+  private func write(_ records: [PromptRecord], _ sampler: PromptSampler) throws {
+    let sink = RecordSink(out)
+    let progress = Progress("Sampling", total: records.count, quiet: noise.quiet)
+    try sampler.run(records, samples: samples, onToken: { _, _, _ in progress.advance(tokens: 1) }) {
+      try sink.put($0)
+      progress.advance(1)
+    }
+    try sink.commit()
+  }
+
+  /// A single answer is streamed; several are shown one after another.
+  private func show(_ records: [PromptRecord], _ sampler: PromptSampler, _ tokenizer: Tokenizer) throws {
+    var decoder = StreamingDecoder(tokenizer)
+    try sampler.run(
+      records, samples: samples,
+      onToken: { _, _, token in
+        if samples == 1 && !tokenizer.isSpecial(token) { try? Output.text(decoder.push(token)) }
+      },
+      onRecord: { record in
+        if samples == 1 {
+          try Output.line(decoder.flush())
+        } else {
+          for (k, response) in record.responses.enumerated() { try Output.line("[\(k + 1)] \(response.text)\n") }
+        }
+      })
+  }
+}

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Oracles
+import Tensors
+import Tokenization
+
+extension PairMode: ExpressibleByArgument {}
+
+struct Judge: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Turn sampled answers into preference pairs.",
+    discussion: "Prints a JSON line for each pair. Oracles: \(Oracle.known.joined(separator: ", ")).")
+
+  @Option(help: "Who judges.")
+  var oracle: String
+
+  @Option(help: "JSON lines with `responses`, as `parley generate -n 8` writes them.")
+  var data: String
+
+  @Option(help: "Best against worst by tournament, or independent pairs with drawn (iid) or soft labels.")
+  var pairs: PairMode = .tournament
+
+  @Option(help: "Independent pairs of a prompt, at most half its answers.")
+  var perPrompt = 1
+
+  @Option(help: "Seed of the independent pairs.")
+  var seed: UInt64 = 1
+
+  @Option(help: "Write the pairs into this file instead, whole or not at all.")
+  var out: String?
+
+  @Flag(help: "No progress and no counts.")
+  var quiet = false
+
+  func validate() throws {
+    if perPrompt < 1 { throw ValidationError("--per-prompt is \(perPrompt); give 1 or more.") }
+  }
+
+  func run() async throws {
+    let judge = try Oracle.parse(oracle)
+    let file = try RecordFile<ResponseRecord>(data)
+    let sink = RecordSink(out)
+    let progress = Progress("Judging", total: file.records.count, quiet: quiet)
+    var (written, tooFew, ties) = (0, 0, 0)
+    for (index, record) in file.records.enumerated() {
+      if Interrupt.isReceived { throw CancellationError() }
+      progress.advance(1)
+      guard record.responses.count >= 2 else {
+        tooFew += 1
+        continue
+      }
+      var random = CounterRandom(seed: seed, UInt64(index)).stream
+      let found = try await pairs.pairs(of: record, oracle: judge, pairs: perPrompt, using: &random)
+      for pair in found { try sink.put(pair) }
+      written += found.count
+      if found.isEmpty { ties += 1 }
+    }
+    try sink.commit()
+    if !quiet {
+      note(
+        "\(written) pairs from \(file.records.count) prompts; dropped \(ties) without a strict winner "
+          + "and \(tooFew) with fewer than two answers.")
+    }
+  }
+}

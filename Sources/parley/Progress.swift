@@ -1,0 +1,63 @@
+/// Progress on stderr: a bar with rate and time left on a terminal, a line every ten seconds elsewhere.
+
+import Foundation
+
+final class Progress {
+  private let label: String
+  private let total: Int
+  private let isOn: Bool
+  private let isTerminal = isatty(STDERR_FILENO) != 0
+  private let start = ContinuousClock.now
+  private var lastShown = ContinuousClock.now
+  private var hasBar = false
+  private var done = 0
+  private var tokens = 0
+
+  /// - Parameters:
+  ///   - label: what is being done, "Sampling".
+  ///   - total: steps of the whole work.
+  init(_ label: String, total: Int, quiet: Bool) {
+    self.label = label
+    self.total = total
+    isOn = !quiet
+  }
+
+  deinit { if hasBar { write("\r\u{1B}[K") } }
+
+  /// - Parameters:
+  ///   - steps: steps done since the last call.
+  ///   - tokens: tokens worked on since the last call, for the rate.
+  func advance(_ steps: Int = 0, tokens: Int = 0) {
+    done += steps
+    self.tokens += tokens
+    let now = ContinuousClock.now
+    guard isOn, now - lastShown >= (isTerminal ? .milliseconds(100) : .seconds(10)) else { return }
+    lastShown = now
+    let elapsed = (now - start) / .seconds(1)
+    write(isTerminal ? "\r\u{1B}[K" + bar + status(elapsed) : label + " " + status(elapsed) + "\n")
+    hasBar = isTerminal
+  }
+
+  private var bar: String {
+    let width = 24
+    let filled = total > 0 ? min(width, width * done / total) : 0
+    return label + " [" + String(repeating: "#", count: filled) + String(repeating: "·", count: width - filled) + "] "
+  }
+
+  private func status(_ elapsed: Double) -> String {
+    var parts = ["\(done)/\(total)"]
+    if tokens > 0 { parts.append(String(format: "%.1f tokens/s", Double(tokens) / elapsed)) }
+    if done > 0 { parts.append(Self.clock(elapsed / Double(done) * Double(total - done)) + " left") }
+    return parts.joined(separator: "  ")
+  }
+
+  /// `1:05` or `2:01:05`.
+  static func clock(_ seconds: Double) -> String {
+    let whole = Int(seconds.rounded())
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
+    return hours > 0
+      ? String(format: "%d:%02d:%02d", hours, minutes, rest) : String(format: "%d:%02d", minutes, rest)
+  }
+
+  private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
+}

@@ -1,0 +1,55 @@
+/// Opens what a command works on: the model file, its tokenizer and template, the kernels.
+
+import Foundation
+import GGUF
+import Generation
+import Llama
+import Tensors
+import Tokenization
+
+/// A model ready to run.
+struct Session {
+  let file: GGUFFile
+  let model: LlamaModel
+  let encoder: PromptEncoder
+  var tokenizer: Tokenizer { encoder.tokenizer }
+
+  /// - Parameter raw: prompts are taken as they are, even when the model has a chat template.
+  init(_ options: ModelOptions, _ noise: NoiseOptions, raw: Bool = false) throws {
+    let kernels = try Self.kernels(threads: options.threads)
+    file = try GGUFFile.open(options.path)
+    model = try LlamaModel(file, precision: options.precision, kernels: kernels, context: options.ctx)
+    encoder = PromptEncoder(
+      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: raw)
+    if noise.verbose {
+      note(
+        "\(options.path): \(options.precision.rawValue), kernels \(kernels.name), \(kernels.threads) threads, "
+          + "context \(model.context)")
+    }
+  }
+
+  /// The base, or the base with an adapter. What runs is named unless asked to be quiet.
+  func policy(_ adapter: AdapterChoice?, _ noise: NoiseOptions) throws -> Policy {
+    guard let adapter else { return try Policy(model) }
+    if noise.verbose { note("Adapter \(adapter.path), scale \(adapter.scale)") }
+    return try adapter.policy(model)
+  }
+
+  func generationOptions(_ options: SamplerOptions, defaultTemperature: Double = 1) -> GenerationOptions {
+    GenerationOptions(
+      sampler: options.sampler(defaultTemperature: defaultTemperature), seed: options.seed,
+      maximumTokens: options.maxTokens, endTokens: tokenizer.endTokens, isCancelled: { Interrupt.isReceived })
+  }
+
+  /// The best kernel table of this machine, or the one that PARLEY_ISA names.
+  static func kernels(threads: Int?) throws -> Kernels {
+    let wanted = ProcessInfo.processInfo.environment["PARLEY_ISA"]
+    guard let kernels = Kernels(table: wanted, threads: threads ?? ThreadCount.automatic) else {
+      throw Failure(
+        .usage,
+        "PARLEY_ISA is '\(wanted ?? "")', which this machine cannot run. Choose one of "
+          + "\(Kernels.available.joined(separator: ", ")), or unset it.")
+    }
+    return kernels
+  }
+}
