@@ -40,16 +40,16 @@ let package = Package(
     .target(name: "Scoring", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
     .target(name: "Training", dependencies: ["Llama", "Adapters", "Tensors"], swiftSettings: strict),
     .target(
-      name: "Oracles", dependencies: ["Scoring", "Tokenization", "Llama"], swiftSettings: strict),
+      name: "Oracles", dependencies: ["Scoring", "Tokenization", "Llama", "Tensors"], swiftSettings: strict),
     .target(
       name: "INPO",
       dependencies: [
-        "Training", "Oracles", "Scoring", "Generation", "Llama", "Adapters",
+        "Training", "Oracles", "Scoring", "Generation", "Llama", "Adapters", "Tokenization", "GGUF", "Tensors",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .target(
-      name: "Evaluation", dependencies: ["Oracles", "Scoring", "Generation"], swiftSettings: strict),
+      name: "Evaluation", dependencies: ["Oracles", "Scoring", "Generation", "Llama", "Tokenization"], swiftSettings: strict),
     .executableTarget(
       name: "parley",
       dependencies: [

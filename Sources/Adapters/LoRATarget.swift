@@ -1,3 +1,5 @@
+import Tensors
+
 /// The seven linear layers of a block that can be adapted, in the order files and fingerprints use.
 public enum LoRATarget: String, CaseIterable, Sendable {
   case attnQ = "attn_q"
@@ -49,7 +51,7 @@ public enum LoRATarget: String, CaseIterable, Sendable {
       } else if headAndEmbedding.contains(name) {
         throw .headOrEmbedding(name, isTied: isTied)
       } else {
-        throw .unknownTarget(name, nearest: nearest(to: name, among: named.keys.sorted()) ?? "all-linear")
+        throw .unknownTarget(name, nearest: nearestName(to: name, among: named.keys.sorted()) ?? "all-linear")
       }
     }
     return allCases.filter(chosen.contains)

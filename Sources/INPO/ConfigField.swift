@@ -2,6 +2,7 @@
 /// grammar and its documentation; command-line flags go through the same readers.
 
 import Oracles
+import Tensors
 import Training
 
 public struct ConfigField: Sendable {
@@ -63,18 +64,16 @@ public struct ConfigField: Sendable {
     integer("rank", \.rank, 1...4096, "of the LoRA adapter"),
     number("alpha", \.alpha, 0...1e6, "its scale is alpha/rank; 0 means 1"),
     text("targets", \.targets, "all-linear, attention, mlp, or names with commas"),
-    number("dropout", \.dropout, 0...0.99, "on the adapter's input"),
     integer("checkpoint-steps", \.checkpointSteps, 1...Int.max, "steps between checkpoints"),
     number("checkpoint-minutes", \.checkpointMinutes, 0...1e6, "minutes between checkpoints; 0 counts steps only"),
     text("evaluate-prompts", \.evaluatePrompts, "JSON lines of held-out prompts; empty evaluates nothing"),
     integer("evaluate-samples", \.evaluateSamples, 1...1024, "answers per held-out prompt"),
     number("evaluate-temperature", \.evaluateTemperature, 0...100, "of the sampler when evaluating"),
-    choice("precision", \.precision, "f32, int16 or int8"),
-    choice("kv", \.kv, "type of the cache: f32, f16 or q8_0"),
+    choice("precision", \.precision, "f32 or int16"),
     integer("threads", \.threads, 0...4096, "0 chooses"),
     integer("ctx", \.context, 0...10_000_000, "positions per sequence; 0 takes what is needed"),
     ConfigField(
-      name: "memory", help: "budget for activations and caches, such as 16GiB",
+      name: "memory", help: "budget of training beside the model, such as 16GiB",
       expects: "a size such as 512MiB or 16GiB, or auto",
       read: { config, text in
         if text == "auto" {

@@ -64,7 +64,7 @@ extension RunConfig {
         tau = number
       } else {
         guard let field = ConfigField.named(key) else {
-          throw .unknownKey(file: file, line: line, key: key, nearest: Self.nearestName(to: key))
+          throw .unknownKey(file: file, line: line, key: key, nearest: Self.nearest(to: key))
         }
         guard field.read(&self, value) else {
           throw .badValue(file: file, line: line, key: key, value: value, expects: field.expects)
@@ -98,7 +98,7 @@ extension RunConfig {
       return
     }
     guard let field = ConfigField.named(name) else {
-      throw .unknownOption(name: name, nearest: Self.nearestName(to: name))
+      throw .unknownOption(name: name, nearest: Self.nearest(to: name))
     }
     guard field.read(&self, value) else { throw .badOption(name: name, value: value, expects: field.expects) }
   }
@@ -134,25 +134,8 @@ extension RunConfig {
     return "\"" + quoted + "\""
   }
 
-  /// The known name with the fewest letters to change.
-  static func nearestName(to name: String) -> String {
-    (ConfigField.all.map(\.name) + ["tau"]).min { editDistance($0, name) < editDistance($1, name) } ?? ""
-  }
-
-  /// Levenshtein's distance, one row at a time.
-  private static func editDistance(_ a: String, _ b: String) -> Int {
-    let (a, b) = (Array(a), Array(b))
-    var row = Array(0...b.count)
-    for i in a.indices {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for j in b.indices {
-        let substituted = diagonal + (a[i] == b[j] ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, row[j + 1] + 1)
-      }
-    }
-    return row[b.count]
+  private static func nearest(to name: String) -> String {
+    nearestName(to: name, among: ConfigField.all.map(\.name) + ["tau"]) ?? ""
   }
 
   private static func yamlError(_ error: any Error, _ file: String) -> ConfigError {

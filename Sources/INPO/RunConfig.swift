@@ -1,20 +1,12 @@
 /// The settings of a whole run, as a checked value. Names and defaults; `ConfigField` reads and writes them.
 
 import Oracles
+import Tensors
 import Training
 
 public struct RunConfig: Equatable, Sendable {
   public enum LossName: String, CaseIterable, Sendable {
     case inpo, ipo, dpo
-  }
-
-  public enum Precision: String, CaseIterable, Sendable {
-    case f32, int16, int8
-  }
-
-  public enum CacheType: String, CaseIterable, Sendable {
-    case f32, f16
-    case q8 = "q8_0"
   }
 
   // What runs on what.
@@ -61,7 +53,6 @@ public struct RunConfig: Equatable, Sendable {
   public var rank = 16
   public var alpha = 32.0
   public var targets = "all-linear"
-  public var dropout = 0.0
 
   // Checkpoints.
   public var checkpointSteps = 50
@@ -74,12 +65,11 @@ public struct RunConfig: Equatable, Sendable {
 
   // The machine.
   public var precision = Precision.int16
-  public var kv = CacheType.f32
   /// 0 chooses.
   public var threads = 0
   /// Positions per sequence; 0 takes what the work needs.
   public var context = 0
-  /// Bytes for activations and caches; `nil` chooses.
+  /// Bytes training may use beside the model; `nil` chooses.
   public var memory: Int?
   public var seed: UInt64 = 0
 

@@ -2,7 +2,7 @@
 /// short. For demonstrations and tests: it cannot see whether an answer is right.
 
 import Foundation
-import Scoring
+import Tokenization
 
 /// P(a ≻ b) = σ(score(a) − score(b)) with
 ///

@@ -1,6 +1,6 @@
 /// `file:PATH`, judgements recorded earlier: pair records, `probability` being P(chosen ≻ rejected), 1 when absent.
 
-import Scoring
+import Tokenization
 
 public struct FileOracle: PreferenceOracle {
   public let name: String

@@ -1,6 +1,6 @@
 /// Pairs that are independent draws from the policy, as Proposition 6 of INPO (arXiv 2407.00617) assumes.
 
-import Scoring
+import Tokenization
 
 public enum IIDPairs {
   /// Disjoint random pairs of `0..<count`: any two of K independent samples are two independent samples.

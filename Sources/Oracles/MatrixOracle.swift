@@ -1,8 +1,8 @@
 /// `matrix:PATH`, a table of probabilities between a few fixed answers, the same for every prompt.
 
 import Foundation
-import Scoring
 import Tensors
+import Tokenization
 
 public struct MatrixOracle: PreferenceOracle {
   public let name: String

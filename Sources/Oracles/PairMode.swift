@@ -1,6 +1,6 @@
 /// From the answers to a prompt to preference pairs, in one of three ways.
 
-import Scoring
+import Tokenization
 
 public enum PairMode: String, CaseIterable, Codable, Sendable {
   /// The paper's recipe: best against worst.

@@ -1,6 +1,6 @@
 /// The one question asked of a judge, and the specs that name judges on the command line.
 
-import Scoring
+import Tokenization
 
 /// An answer as a judge sees it.
 public struct Candidate: Hashable, Sendable {

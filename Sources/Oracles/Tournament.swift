@@ -1,7 +1,7 @@
 /// Best and worst of K answers by pairwise comparison, as in section 4.1 of INPO (arXiv 2407.00617).
 /// The pair it returns is no longer a draw from the policy; `IIDPairs` gives those.
 
-import Scoring
+import Tokenization
 
 /// Two of the answers to one prompt.
 public struct PairChoice: Hashable, Sendable {

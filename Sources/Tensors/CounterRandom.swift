@@ -23,6 +23,21 @@ public struct CounterRandom: Sendable {
   /// Uniform in [0, 1), a multiple of 2⁻⁵³.
   public func uniform(_ counter: UInt64) -> Double { Double(bits(counter) >> 11) * 0x1p-53 }
 
+  /// The bits of counters 0, 1, 2, … one after another, for algorithms that take a generator.
+  public var stream: Stream { Stream(random: self) }
+
+  public struct Stream: RandomNumberGenerator, Sendable {
+    private let random: CounterRandom
+    private var counter: UInt64 = 0
+
+    init(random: CounterRandom) { self.random = random }
+
+    public mutating func next() -> UInt64 {
+      defer { counter &+= 1 }
+      return random.bits(counter)
+    }
+  }
+
   /// A 64-bit key for a text: FNV-1a over its UTF-8.
   public static func key(_ text: String) -> UInt64 {
     text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }

@@ -37,7 +37,8 @@ public struct Tokenizer: Sendable {
     bos = ids.bos
     eos = ids.eos
     var ends = Set([ids.eos, ids.eot, ids.eom].compactMap { $0 })
-    for (id, text) in vocabulary.tokens.enumerated() where isControl[id] && TokenizerVocabulary.endTexts.contains(text) {
+    for (id, text) in vocabulary.tokens.enumerated() where isControl[id] && TokenizerVocabulary.endTexts.contains(text)
+    {
       ends.insert(TokenID(id))
     }
     endTokens = ends

@@ -11,7 +11,7 @@ public struct DataOrder: Equatable, Sendable {
 
   /// All of `0..<count` in the order of epoch `epoch` (Fisher and Yates, from the back).
   public func indices(epoch: Int) -> [Int] {
-    var random = CounterRandom(seed, UInt64(epoch))
+    var random = CounterRandom(seed: seed, UInt64(epoch)).stream
     var order = Array(0..<count)
     for last in stride(from: count - 1, to: 0, by: -1) {
       // The high half of a 64 × 64 bit product: uniform to within count / 2⁶⁴, and fixed for all time.
