@@ -41,7 +41,7 @@ public final class Policy {
   public init(_ model: LlamaModel, adapter: LoRAAdapter? = nil, scale: Float = 1) throws {
     self.model = model
     self.adapter = adapter
-    try adapter?.check(against: model.adaptable, architecture: "llama")
+    try adapter?.check(architecture: "llama", layers: model.adaptable)
     let modules = Dictionary(uniqueKeysWithValues: (adapter?.modules ?? []).map { ($0.name, $0) })
     slots = (0..<model.config.blockCount).map { block in
       LoRATarget.allCases.map { layer in
