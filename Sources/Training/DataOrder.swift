@@ -1,5 +1,7 @@
 /// The order of the data in each epoch, from the seed alone, so that a resumed run needs only its cursor.
 
+import Tensors
+
 public struct DataOrder: Equatable, Sendable {
   public let count: Int
   public let seed: UInt64
