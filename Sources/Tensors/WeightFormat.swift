@@ -7,10 +7,15 @@ public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIte
   public static let f32 = WeightFormat(id: K_F32)
   public static let f16 = WeightFormat(id: K_F16)
   public static let bf16 = WeightFormat(id: K_BF16)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q4_0 = WeightFormat(id: K_Q4_0)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q4_1 = WeightFormat(id: K_Q4_1)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q8_0 = WeightFormat(id: K_Q8_0)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q4_K = WeightFormat(id: K_Q4_K)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q6_K = WeightFormat(id: K_Q6_K)
 
   public static let allCases: [WeightFormat] =

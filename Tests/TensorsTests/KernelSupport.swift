@@ -1,0 +1,171 @@
+/// Random inputs, guarded outputs and comparisons for the kernel tests.
+import Tensors
+import Testing
+
+/// SplitMix64: the same numbers on every machine.
+struct Seeded: RandomNumberGenerator {
+  private var state: UInt64
+  init(_ seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+
+  mutating func float(_ bound: Float = 1) -> Float { Float.random(in: -bound...bound, using: &self) }
+  mutating func floats(_ count: Int, _ bound: Float = 1) -> [Float] { (0..<count).map { _ in float(bound) } }
+  mutating func matrix(_ rows: Int, _ columns: Int, _ bound: Float = 1) -> Matrix {
+    Matrix(rows, columns, floats(rows * columns, bound))
+  }
+}
+
+let scalar = Kernels(table: "scalar", threads: 1)!
+
+func kernels(_ table: String, threads: Int = 1) -> Kernels { Kernels(table: table, threads: threads)! }
+
+/// A value no kernel computes; it stands behind outputs and must still stand there afterwards.
+let guardValue: Float = -98765.4321
+
+/// `[rows + 1, columns]` whose last row is a guard.
+func guarded(_ rows: Int, _ columns: Int, _ values: [Float]? = nil) -> Matrix {
+  let matrix = Matrix(rows + 1, columns)
+  matrix.buffer.fill(guardValue)
+  for (i, value) in (values ?? []).enumerated() { matrix.pointer[i] = value }
+  return matrix
+}
+
+func expectGuard(_ matrix: Matrix, _ what: String, sourceLocation: SourceLocation = #_sourceLocation) {
+  #expect(
+    matrix.row(matrix.rows - 1).allSatisfy { $0 == guardValue }, "\(what) wrote behind its output",
+    sourceLocation: sourceLocation)
+}
+
+/// Equal bits; any NaN equals any other.
+func expectSameBits(
+  _ got: [Float], _ want: [Float], _ what: String, sourceLocation: SourceLocation = #_sourceLocation
+) {
+  #expect(got.count == want.count, sourceLocation: sourceLocation)
+  let different = zip(got, want).enumerated().first { _, pair in
+    pair.0.bitPattern != pair.1.bitPattern && !(pair.0.isNaN && pair.1.isNaN)
+  }
+  #expect(
+    different == nil, "\(what): at \(different!.offset) \(different!.element.0) is not \(different!.element.1)",
+    sourceLocation: sourceLocation)
+}
+
+/// Each value within its own bound; the worst is reported. Anything that is not finite is too far away.
+func expectClose(
+  _ got: [Float], _ want: [Double], bounds: [Double], _ what: String, sourceLocation: SourceLocation = #_sourceLocation
+) {
+  #expect(got.count == want.count && want.count == bounds.count, sourceLocation: sourceLocation)
+  let far = got.indices.first { !(abs(Double(got[$0]) - want[$0]) <= bounds[$0]) }
+  #expect(
+    far == nil,
+    "\(what): at \(far!) \(got[far!]) is \(Double(got[far!]) - want[far!]) from \(want[far!]), allowed \(bounds[far!])",
+    sourceLocation: sourceLocation)
+}
+
+/// Half the distance between two floats near 1.
+let eps = 0x1p-24
+
+/// Weights of any format in memory, with 0xff (NaN as any float) before and behind.
+struct Blocks {
+  enum Kind: CaseIterable { case random, allOnes, zeroScale, denormalScale, infiniteScale, nanScale }
+
+  let view: WeightView
+  /// At least the largest |scale · integer| + |minimum| of any weight, for finite scales.
+  let magnitude: Double
+
+  private static let padding = 256
+
+  init(_ format: WeightFormat, _ rows: Int, _ columns: Int, _ kind: Kind = .random, seed: UInt64 = 1) {
+    var random = Seeded(seed)
+    let count = rows * format.bytes(for: columns)!
+    let memory = Buffer<UInt8>(count: count + 2 * Self.padding)
+    memory.fill(0xff)
+    let bytes = UnsafeMutableRawBufferPointer(start: memory.pointer + Self.padding, count: count)
+    for block in 0..<count / format.bytesPerBlock {
+      let at = block * format.bytesPerBlock
+      // The last block of every three is extreme, so that ordinary values are its neighbours.
+      let extreme = kind != .random && (format.isFloat ? block % 97 == 5 : block % 3 == 2)
+      if kind == .allOnes && extreme {
+        for i in 0..<format.bytesPerBlock { bytes[at + i] = 0xff }
+        continue
+      }
+      if format == .f32 {
+        bytes.storeBytes(of: extreme ? Self.float(kind) : random.float(), toByteOffset: at, as: Float.self)
+        continue
+      }
+      for i in 0..<format.bytesPerBlock { bytes[at + i] = UInt8.random(in: 0...255, using: &random) }
+      for field in Self.halves(format) {
+        let ordinary: UInt16 =
+          format == .bf16
+          ? UInt16.random(in: 0x3c00...0x3f00, using: &random) : UInt16.random(in: 0x2000...0x2fff, using: &random)
+        let sign: UInt16 = Bool.random(using: &random) ? 0x8000 : 0
+        bytes.storeBytes(
+          of: extreme ? Self.half(kind, format) : ordinary | sign, toByteOffset: at + field, as: UInt16.self)
+      }
+    }
+    view = WeightView(
+      name: "\(format)", format: format, rows: rows, columns: columns, bytes: UnsafeRawBufferPointer(bytes),
+      owner: memory)
+    // Halves are below 2^-3; then scale · integer (+ minimum).
+    magnitude =
+      switch format {
+      case .f32, .bf16: 1
+      case .f16: 0.125
+      case .q4_0: 0.125 * 8
+      case .q4_1: 0.125 * 16
+      case .q8_0: 0.125 * 128
+      case .q4_K: 0.125 * 63 * 16
+      default: 0.125 * 128 * 32
+      }
+  }
+
+  /// The weights as floats, by `dequantize`, which has its own test.
+  var values: [Float] {
+    let out = Buffer<Float>(count: view.rows * view.columns)
+    dequantize(out.pointer, from: view.bytes.baseAddress!, format: view.format, count: out.count)
+    return out.values
+  }
+
+  /// Where the float16 (or bfloat16) fields of a block are.
+  private static func halves(_ format: WeightFormat) -> [Int] {
+    switch format {
+    case .q4_1, .q4_K: [0, 2]
+    case .q6_K: [208]
+    case .f32: []
+    default: [0]
+    }
+  }
+
+  private static func float(_ kind: Kind) -> Float {
+    switch kind {
+    case .random, .allOnes, .nanScale: .nan
+    case .zeroScale: -0.0
+    case .denormalScale: .leastNonzeroMagnitude
+    case .infiniteScale: -.infinity
+    }
+  }
+
+  private static func half(_ kind: Kind, _ format: WeightFormat) -> UInt16 {
+    switch kind {
+    case .random, .allOnes, .nanScale: format == .bf16 ? 0x7fc0 : 0x7e00
+    case .zeroScale: 0x8000
+    case .denormalScale: 0x0001
+    case .infiniteScale: format == .bf16 ? 0xff80 : 0xfc00
+    }
+  }
+}
+
+extension Activations {
+  /// `rows` rows of `values`, quantised by `kernels` when the precision asks for it.
+  convenience init(_ values: [Float], rows: Int, columns: Int, _ precision: Precision, _ kernels: Kernels) {
+    self.init(rows, columns, precision: precision)
+    for (i, value) in values.enumerated() { matrix.pointer[i] = value }
+    update(rows: rows, kernels)
+  }
+}

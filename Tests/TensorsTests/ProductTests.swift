@@ -1,0 +1,86 @@
+/// Products between float matrices, and the transpose.
+import Tensors
+import Testing
+
+private let sizes = [
+  (1, 1, 1), (1, 16, 300), (7, 17, 5), (13, 16, 64), (12, 33, 9), (5, 64, 1), (25, 8, 40), (2, 47, 576),
+]
+
+private func gemm(_ k: Kernels, _ out: [Float], _ a: Matrix, _ b: Matrix, accumulate: Bool) -> [Float] {
+  let y = guarded(a.rows, b.columns, out)
+  k.gemm(y, a, b, rows: a.rows, accumulate: accumulate)
+  expectGuard(y, "gemm")
+  return Array(y.values.prefix(a.rows * b.columns))
+}
+
+@Test(arguments: Kernels.available, [false, true])
+func gemmEqualsScalarAndIsCloseToFloat64(table: String, accumulate: Bool) {
+  for (m, n, depth) in sizes {
+    var random = Seeded(UInt64(m * n))
+    let (a, b, out) = (random.matrix(m, depth), random.matrix(depth, n), random.floats(m * n))
+    let want = gemm(scalar, out, a, b, accumulate: accumulate)
+    expectSameBits(gemm(kernels(table), out, a, b, accumulate: accumulate), want, "\(m)×\(n)×\(depth)")
+    var twin = accumulate ? out.map(Double.init) : out.map { _ in 0 }
+    var size = twin.map(abs)
+    for t in 0..<m {
+      for j in 0..<n {
+        for i in 0..<depth {
+          twin[t * n + j] += Double(a[t, i]) * Double(b[i, j])
+          size[t * n + j] += abs(Double(a[t, i]) * Double(b[i, j]))
+        }
+      }
+    }
+    expectClose(want, twin, bounds: size.map { $0 * Double(depth + 1) * eps }, "\(m)×\(n)×\(depth)")
+  }
+}
+
+@Test(arguments: Kernels.available)
+func gemmDoesNotDependOnThreadsOrNeighbours(table: String) {
+  for (m, n, depth) in [(200, 16, 2048), (200, 1024, 16), (3, 2048, 600)] {
+    var random = Seeded(5)
+    let (a, b, out) = (random.matrix(m, depth), random.matrix(depth, n), random.floats(m * n))
+    let one = gemm(kernels(table), out, a, b, accumulate: true)
+    for threads in 2...3 {
+      expectSameBits(gemm(kernels(table, threads: threads), out, a, b, accumulate: true), one, "\(threads) threads")
+    }
+    let last = Matrix(1, depth, Array(a.row(m - 1)))
+    expectSameBits(
+      gemm(kernels(table), Array(out.suffix(n)), last, b, accumulate: true), Array(one.suffix(n)), "row alone")
+  }
+}
+
+@Test func outerIsCloseToFloat64AndTheSameOnAnyThreads() {
+  for (m, n, tokens) in [(1, 1, 1), (16, 700, 33), (700, 16, 33), (5, 3, 100)] {
+    var random = Seeded(6)
+    let (a, b, start) = (random.matrix(tokens, m), random.matrix(tokens, n), random.floats(m * n))
+    let results = (1...3).map { threads in
+      let out = Matrix(m, n, start)
+      kernels("scalar", threads: threads).outer(out, a, b, tokens: tokens, scale: 0.5)
+      return out.values
+    }
+    expectSameBits(results[1], results[0], "2 threads")
+    expectSameBits(results[2], results[0], "3 threads")
+    var want = start.map(Double.init)
+    var size = want.map(abs)
+    for t in 0..<tokens {
+      for i in 0..<m {
+        for j in 0..<n {
+          want[i * n + j] += 0.5 * Double(a[t, i]) * Double(b[t, j])
+          size[i * n + j] += 0.5 * abs(Double(a[t, i]) * Double(b[t, j]))
+        }
+      }
+    }
+    // Any order of the sum: one rounding a term, and one for the scale.
+    expectClose(results[0], want, bounds: size.map { $0 * Double(tokens + 2) * eps }, "\(m)×\(n)×\(tokens)")
+  }
+}
+
+@Test func transposeExchangesRowsAndColumns() {
+  for (m, n) in [(1, 1), (3, 40), (17, 16), (33, 65)] {
+    var random = Seeded(2)
+    let a = random.matrix(m, n)
+    let b = a.transposed()
+    #expect(b.rows == n && b.columns == m)
+    for i in 0..<m { for j in 0..<n { #expect(b[j, i] == a[i, j]) } }
+  }
+}
