@@ -9,9 +9,9 @@ extension WeightFormat {
     case .f32: return values.flatMap { littleEndian($0.bitPattern) }
     case .f16: return values.flatMap(half)
     case .bf16: return values.flatMap { littleEndian(roundedToBF16($0)) }
-    case .q8_0: return blocks(of: values, blockQ8_0)
-    case .q4_0: return blocks(of: values, blockQ4_0)
-    case .q4_1: return blocks(of: values, blockQ4_1)
+    case .q8_0: return blocks(of: values, eightBitBlock)
+    case .q4_0: return blocks(of: values, fourBitBlock)
+    case .q4_1: return blocks(of: values, fourBitBlockWithMinimum)
     default: preconditionFailure("no test encoder for \(self)")
     }
   }
@@ -56,20 +56,20 @@ private func quant(_ value: Float, _ scale: Float, _ range: ClosedRange<Int>) ->
   scale == 0 ? 0 : min(max(Int((value / scale).rounded()), range.lowerBound), range.upperBound)
 }
 
-/// x = d·q, q in ±127.
-private func blockQ8_0(_ x: ArraySlice<Float>) -> [UInt8] {
+/// Q8_0: x = d·q, q in ±127.
+private func eightBitBlock(_ x: ArraySlice<Float>) -> [UInt8] {
   let scale = (x.map(abs).max() ?? 0) / 127
   return half(scale) + x.map { UInt8(bitPattern: Int8(quant($0, scale, -127...127))) }
 }
 
-/// x = d·(q − 8), q in 0...15.
-private func blockQ4_0(_ x: ArraySlice<Float>) -> [UInt8] {
+/// Q4_0: x = d·(q − 8), q in 0...15.
+private func fourBitBlock(_ x: ArraySlice<Float>) -> [UInt8] {
   let scale = (x.map(abs).max() ?? 0) / 7
   return half(scale) + nibbles(x.map { UInt8(quant($0, scale, -8...7) + 8) })
 }
 
-/// x = d·q + m, q in 0...15.
-private func blockQ4_1(_ x: ArraySlice<Float>) -> [UInt8] {
+/// Q4_1: x = d·q + m, q in 0...15.
+private func fourBitBlockWithMinimum(_ x: ArraySlice<Float>) -> [UInt8] {
   let (low, high) = (x.min() ?? 0, x.max() ?? 0)
   let scale = (high - low) / 15
   return half(scale) + half(low) + nibbles(x.map { UInt8(quant($0 - low, scale, 0...15)) })

@@ -1,0 +1,67 @@
+/// What is wrong with an adapter, or with a wish it cannot fulfil.
+public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
+  // The file
+  case notAnAdapter(path: String, key: String, found: String)
+  case unknownTensor(path: String, name: String)
+  case lone(path: String, tensor: String, missing: String)
+  case rankMismatch(path: String, tensor: String, a: [Int], b: [Int])
+  case transposed(path: String, tensor: String)
+  case quantised(path: String, tensor: String, format: String)
+  case badAlpha(Float)
+  case notFinite(tensor: String, index: Int)
+  case empty(path: String)
+
+  // Against its base
+  case architecture(adapter: String, model: String)
+  case notInModel(tensor: String)
+  case shape(tensor: String, adapter: [Int], model: [Int])
+
+  // Wishes
+  case unknownTarget(String, nearest: String)
+  case headOrEmbedding(String, isTied: Bool)
+  case notExportable(architecture: String)
+  case heads(tensor: String, rows: Int, heads: Int)
+  case baseNameIsPath(String)
+
+  public var description: String {
+    switch self {
+    case .notAnAdapter(let path, let key, let found):
+      "\(path): '\(key)' is \(found), so this is not a LoRA adapter: name an adapter file."
+    case .unknownTensor(let path, let name):
+      "\(path): '\(name)' is not a LoRA tensor of a linear layer: export the adapter without it."
+    case .lone(let path, let tensor, let missing):
+      "\(path): the adapter of '\(tensor)' lacks '\(missing)': export the adapter again."
+    case .rankMismatch(let path, let tensor, let a, let b):
+      "\(path): the ranks of '\(tensor)' differ, A is \(a) and B is \(b): export the adapter again."
+    case .transposed(let path, let tensor):
+      "\(path): A of '\(tensor)' is transposed, as an old training tool wrote it: convert the adapter with a current one."
+    case .quantised(let path, let tensor, let format):
+      "\(path): '\(tensor)' is stored as \(format), but only F32, F16 and BF16 adapters are read: export it as one of these."
+    case .badAlpha(let alpha):
+      "The adapter's alpha is \(alpha), not a number that can scale it: export the adapter again."
+    case .notFinite(let tensor, let index):
+      "Value \(index) of '\(tensor)' is not finite: training has diverged or the file is damaged."
+    case .empty(let path): "\(path): there is no adapted layer in it: export the adapter again."
+
+    case .architecture(let adapter, let model):
+      "The adapter is for the architecture '\(adapter)', the model is '\(model)': use the model it was trained on."
+    case .notInModel(let tensor):
+      "The adapter changes '\(tensor)', which the model does not have: use the model it was trained on."
+    case .shape(let tensor, let adapter, let model):
+      "The adapter fits '\(tensor)' of shape \(adapter), the model's is \(model): use the model it was trained on."
+
+    case .unknownTarget(let name, let nearest): "There is no target '\(name)': did you mean '\(nearest)'?"
+    case .headOrEmbedding(let name, isTied: true):
+      "'\(name)' cannot be adapted: this model uses one matrix as embedding and head, and no adapter file can tell the two "
+        + "apart. Leave it out."
+    case .headOrEmbedding(let name, isTied: false):
+      "'\(name)' cannot be adapted, only the seven linear layers of each block can: leave it out."
+    case .notExportable(let architecture):
+      "The PEFT layout of the architecture '\(architecture)' is not known, only that of 'llama': export to GGUF."
+    case .heads(let tensor, let rows, let heads):
+      "The \(rows) rows of '\(tensor)' are not \(heads) heads of even width: give the head counts of its model."
+    case .baseNameIsPath(let name):
+      "'\(name)' is a path of this machine and means nothing elsewhere: give the model's name on its hub, or none."
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import Tensors
+
+/// The two factors of one adapted weight: `y += scale · B (A x)`. A reference: the trainer changes it in place.
+public final class LoRAModule: @unchecked Sendable {
+  /// The base weight's name, `blk.3.attn_q.weight` for example.
+  public let name: String
+  /// `[R, in]`
+  public let a: Matrix
+  /// `[out, R]`
+  public let b: Matrix
+  public var rank: Int { a.rows }
+
+  public init(name: String, a: Matrix, b: Matrix) {
+    precondition(a.rows == b.columns, "\(name): A has rank \(a.rows), B \(b.columns)")
+    self.name = name
+    self.a = a
+    self.b = b
+  }
+}
+
+/// A weight that can be adapted: its name, outputs and inputs.
+public typealias LoRAShape = (name: String, rows: Int, columns: Int)
+
+/// Low-rank changes to some weights of a frozen model (Hu et al. 2021, arXiv 2106.09685). Knows values, names and
+/// shapes; the files are in extensions, the arithmetic is in the model.
+public struct LoRAAdapter: Sendable {
+  public var architecture: String
+  public var alpha: Float
+  /// By block, then in the order of `LoRATarget`.
+  public private(set) var modules: [LoRAModule]
+
+  public init(architecture: String, alpha: Float, modules: [LoRAModule]) {
+    self.architecture = architecture
+    self.alpha = alpha
+    self.modules = modules.sorted { Self.order($0.name) < Self.order($1.name) }
+  }
+
+  /// alpha / rank, and 1 when alpha is 0, as llama.cpp has it.
+  public func scale(of module: LoRAModule) -> Float { alpha == 0 ? 1 : alpha / Float(module.rank) }
+
+  /// An adapter that changes nothing yet: A uniform in ±1/√in, B zero (PEFT's start).
+  ///
+  /// Each A has its own stream, keyed by the seed and the weight's name, so it does not depend on the other targets.
+  public static func fresh(
+    architecture: String, rank: Int, alpha: Float, seed: UInt64, shapes: [LoRAShape]
+  ) -> LoRAAdapter {
+    precondition(rank > 0, "an adapter cannot have rank \(rank)")
+    let modules = shapes.map { shape in
+      let stream = CounterRandom(seed: seed, CounterRandom.key(shape.name))
+      let bound = 1 / Double(shape.columns).squareRoot()
+      let a = (0..<(rank * shape.columns)).map { Float((2 * stream.uniform(UInt64($0)) - 1) * bound) }
+      return LoRAModule(name: shape.name, a: Matrix(rank, shape.columns, a), b: Matrix(shape.rows, rank))
+    }
+    return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules)
+  }
+
+  /// The same values in memory of their own.
+  public func copy() -> LoRAAdapter {
+    let modules = modules.map { LoRAModule(name: $0.name, a: $0.a.copy(), b: $0.b.copy()) }
+    return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules)
+  }
+
+  // MARK: Checks
+
+  /// Whether this adapter belongs to a model of that architecture with those adaptable layers.
+  /// - Throws: `architecture`, `notInModel` or `shape`.
+  public func check(architecture model: String, layers: [LoRAShape]) throws(AdapterError) {
+    guard architecture == model else { throw .architecture(adapter: architecture, model: model) }
+    let known = Dictionary(layers.map { ($0.name, [$0.rows, $0.columns]) }, uniquingKeysWith: { first, _ in first })
+    for module in modules {
+      guard let wanted = known[module.name] else { throw .notInModel(tensor: module.name) }
+      let found = [module.b.rows, module.a.columns]
+      guard found == wanted else { throw .shape(tensor: module.name, adapter: found, model: wanted) }
+    }
+  }
+
+  /// Whether every value can be computed with.
+  /// - Throws: `badAlpha` or `notFinite`.
+  public func checkFinite() throws(AdapterError) {
+    guard alpha.isFinite else { throw .badAlpha(alpha) }
+    for module in modules {
+      for (suffix, matrix) in [(".lora_a", module.a), (".lora_b", module.b)] {
+        if let index = matrix.buffer.span.firstIndex(where: { !$0.isFinite }) {
+          throw .notFinite(tensor: module.name + suffix, index: index)
+        }
+      }
+    }
+  }
+
+  // MARK: Fingerprint
+
+  /// The adapter as bytes that two machines agree on, for fingerprints: every count and length as 64 bits, then
+  /// architecture, alpha, and per module name, shapes, A and B; all little-endian.
+  public var canonicalBytes: [UInt8] {
+    var bytes: [UInt8] = []
+    func put(_ value: some FixedWidthInteger) {
+      withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+    func put(_ text: String) {
+      put(UInt64(text.utf8.count))
+      bytes.append(contentsOf: text.utf8)
+    }
+    put(architecture)
+    put(alpha.bitPattern)
+    put(UInt64(modules.count))
+    for module in modules {
+      put(module.name)
+      for matrix in [module.a, module.b] {
+        put(UInt64(matrix.rows))
+        put(UInt64(matrix.columns))
+        bytes.append(contentsOf: matrix.littleEndianBytes)
+      }
+    }
+    return bytes
+  }
+
+  /// Blocks in numeric order, then targets; whatever is neither comes last, by name.
+  private static func order(_ name: String) -> (Int, Int, String) {
+    guard let (block, target) = LoRATarget.parse(tensorName: name) else { return (.max, .max, name) }
+    return (block, LoRATarget.allCases.firstIndex(of: target) ?? .max, name)
+  }
+}
+
+extension Matrix {
+  /// The floats row by row.
+  var littleEndianBytes: [UInt8] { values.map(\.bitPattern.littleEndian).withUnsafeBytes(Array.init) }
+}
