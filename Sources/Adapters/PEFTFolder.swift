@@ -45,11 +45,11 @@ extension LoRAAdapter {
     let config = Self.configuration(
       rank: rank, alpha: folderAlpha, targets: LoRATarget.allCases.filter(targets.contains), baseName: baseName)
     try prepare(folder: folder, without: Self.configName)
-    try AtomicFile.write(to: folder + "/adapter_model.safetensors") { sink throws(FileError) in
-      try sink.write(safetensorsHeader(tensors))
-      for (_, matrix) in tensors { try sink.write(matrix.littleEndianBytes) }
+    try AtomicFile.write(to: folder + "/adapter_model.safetensors") { part throws(FileError) in
+      try part.write(safetensorsHeader(tensors))
+      for (_, matrix) in tensors { try part.write(matrix.littleEndianBytes) }
     }
-    try AtomicFile.write(Array(config.utf8), to: folder + "/" + Self.configName)
+    try AtomicFile.write(config, to: folder + "/" + Self.configName)
   }
 
   private static let configName = "adapter_config.json"

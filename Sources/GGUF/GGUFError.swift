@@ -61,7 +61,7 @@ public indirect enum GGUFError: Error, Equatable, Sendable, CustomStringConverti
       "The file ends inside \(what), which needs \(needs) bytes where \(has) are left. The download is probably "
         + "incomplete: compare its SHA-256 with the publisher's."
     case .tooMany(let what, let count, let bytesLeft):
-      "\(what) claims \(count) entries, more than the \(bytesLeft) bytes left can hold: \(Self.damaged)"
+      "\(what) claims \(count) entries, more than the \(bytesLeft) bytes left can hold: the file is cut off or damaged, get it again."
     case .split(let parts): "This is one of \(parts) parts of a split model: join them with `llama-gguf-split --merge`."
 
     case .emptyName(let what): "\(what) has an empty name: \(Self.damaged)"

@@ -62,9 +62,10 @@ public struct GGUFWriter {
     var position = 0
     for chunk in chunks {
       let end = position + chunk.count
-      guard end <= mapping.bytes.count, mapping.bytes[position..<end].elementsEqual(chunk) else {
-        throw .notVerified(path: part)
+      let isEqual = withExtendedLifetime(mapping) {
+        end <= mapping.bytes.count && mapping.bytes[position..<end].elementsEqual(chunk)
       }
+      guard isEqual else { throw .notVerified(path: part) }
       position = end
     }
   }

@@ -1,0 +1,48 @@
+import Adapters
+import Testing
+
+struct LoRATargetTests {
+  @Test func groupsAndNamesAreRead() throws {
+    #expect(try LoRATarget.parse(list: "all-linear", isTied: true) == LoRATarget.allCases)
+    #expect(try LoRATarget.parse(list: "attention", isTied: true) == [.attnQ, .attnK, .attnV, .attnOutput])
+    #expect(try LoRATarget.parse(list: "mlp", isTied: false) == [.ffnGate, .ffnUp, .ffnDown])
+    #expect(try LoRATarget.parse(list: "v_proj, attn_q", isTied: true) == [.attnQ, .attnV])
+    #expect(
+      try LoRATarget.parse(list: "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", isTied: true)
+        == LoRATarget.allCases)
+    #expect(try LoRATarget.parse(list: "mlp,down_proj,ffn_down", isTied: true) == [.ffnGate, .ffnUp, .ffnDown])
+  }
+
+  @Test func unknownNamesGetTheNearest() {
+    for (name, nearest) in [("atn_q", "attn_q"), ("kproj", "k_proj"), ("all_linear", "all-linear"), ("", "mlp")] {
+      #expect(throws: AdapterError.unknownTarget(name, nearest: nearest)) {
+        try LoRATarget.parse(list: name, isTied: true)
+      }
+    }
+    #expect(throws: AdapterError.unknownTarget("", nearest: "mlp")) {
+      try LoRATarget.parse(list: "attn_q,,attn_v", isTied: true)
+    }
+  }
+
+  @Test(arguments: ["lm_head", "output", "embed_tokens", "token_embd"])
+  func headAndEmbeddingAreRefusedWithTheReason(name: String) {
+    #expect(throws: AdapterError.headOrEmbedding(name, isTied: true)) {
+      try LoRATarget.parse(list: "mlp,\(name)", isTied: true)
+    }
+    #expect("\(AdapterError.headOrEmbedding(name, isTied: true))".contains("one matrix as embedding and head"))
+    #expect(throws: AdapterError.headOrEmbedding(name, isTied: false)) {
+      try LoRATarget.parse(list: name, isTied: false)
+    }
+  }
+
+  @Test func tensorNamesGoBothWays() throws {
+    let (block, target) = try #require(LoRATarget.parse(tensorName: "blk.12.ffn_up.weight"))
+    #expect(block == 12 && target == .ffnUp)
+    #expect(target.tensorName(block: block) == "blk.12.ffn_up.weight")
+    for name in [
+      "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up", "blk.1.ffn_norm.weight", "output.weight",
+    ] {
+      #expect(LoRATarget.parse(tensorName: name) == nil)
+    }
+  }
+}
