@@ -43,14 +43,19 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible {
 }
 
 /// Draws tokens. A pure function of the logits and one uniform number.
-struct Sampler {
-  let config: SamplerConfig
-  let kernels: Kernels
+package struct Sampler {
+  package let config: SamplerConfig
+  package let kernels: Kernels
 
-  struct Draw: Equatable {
-    let token: Int
+  package init(config: SamplerConfig, kernels: Kernels) {
+    self.config = config
+    self.kernels = kernels
+  }
+
+  package struct Draw: Equatable {
+    package let token: Int
     /// Log-probability of the token after the whole chain.
-    let behaviourLogProb: Float
+    package let behaviourLogProb: Float
   }
 
   private struct Candidate {
@@ -62,7 +67,7 @@ struct Sampler {
   ///   - logits: finite, one per token.
   ///   - logSum: log-sum-exp of the logits.
   ///   - uniform: in [0, 1); the draw is the inverse of the cumulative distribution in token order.
-  func draw(_ logits: UnsafeBufferPointer<Float>, logSum: Float, uniform: Double) -> Draw {
+  package func draw(_ logits: UnsafeBufferPointer<Float>, logSum: Float, uniform: Double) -> Draw {
     if config.temperature == 0 {
       return Draw(token: Self.argmax(logits), behaviourLogProb: 0)
     }

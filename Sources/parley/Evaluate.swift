@@ -1,0 +1,64 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+import Oracles
+import Tokenization
+
+struct Evaluate: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Let an adapter's answers meet the base's before an oracle.",
+    discussion: "Oracles: \(Oracle.known.joined(separator: ", ")).")
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var noise: NoiseOptions
+
+  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
+  var adapter: AdapterChoice
+
+  @Option(help: "What it meets: base, or another adapter.")
+  var against: ReferenceChoice = .base
+
+  @Option(help: "JSON lines with a prompt each.")
+  var prompts: String
+
+  @Option(help: "Who judges.")
+  var oracle: String
+
+  @Option(name: [.customShort("n")], help: "Answers to each prompt from each side.")
+  var samples = 1
+
+  @Flag(help: "Take prompts as they are, without the chat template.")
+  var raw = false
+
+  @Flag(help: "One JSON object.")
+  var json = false
+
+  func validate() throws {
+    if samples < 1 { throw ValidationError("-n is \(samples); give 1 or more.") }
+  }
+
+  func run() async throws {
+    let judge = try Oracle.parse(oracle)
+    let session = try Session(model, noise, raw: raw)
+    let evaluator = Evaluator(
+      try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
+      options: session.generationOptions(sampling), oracle: judge)
+    let file = try RecordFile<PromptRecord>(prompts)
+    let progress = Progress("Sampling", total: 2 * file.records.count, quiet: noise.quiet)
+    let result = try await file.naming { try await evaluator.run($0, samples: samples) { progress.advance($0) } }
+    if json { try Output.json(result) } else { try Output.text(Self.text(result, judge.name)) }
+  }
+
+  private static func text(_ result: EvaluationResult, _ oracle: String) -> String {
+    func number(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
+    return """
+      win rate     \(number(result.winRate, 3))  (95 % interval \(number(result.ciLow, 3)) to \(number(result.ciHigh, 3)), \
+      \(result.prompts) prompts, \(oracle))
+      tokens       \(number(result.meanTokens, 1)), reference \(number(result.referenceMeanTokens, 1))
+      ended        \(number(100 * result.finished, 1)) %, reference \(number(100 * result.referenceFinished, 1)) %
+      KL           \(number(result.kl, 3)) nats an answer
+
+      """
+  }
+}
