@@ -134,25 +134,26 @@ extension RunConfig {
     return "\"" + quoted + "\""
   }
 
-  /// The known name with the fewest letters to change.
+  /// The setting that is described by these very words ("learning_rate"), else the name with the fewest slips of the pen.
   static func nearestName(to name: String) -> String {
-    (ConfigField.all.map(\.name) + ["tau"]).min { editDistance($0, name) < editDistance($1, name) } ?? ""
+    let words = name.lowercased().split { $0 == "-" || $0 == "_" }.joined(separator: " ")
+    if words.contains(" "), let meant = ConfigField.all.first(where: { $0.help.contains(words) }) { return meant.name }
+    return (ConfigField.all.map(\.name) + ["tau"]).min { editDistance($0, name) < editDistance($1, name) } ?? ""
   }
 
-  /// Levenshtein's distance, one row at a time.
+  /// Letters added, dropped, changed, or exchanged with their neighbour, that lead from `a` to `b`.
   private static func editDistance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a), Array(b))
-    var row = Array(0...b.count)
-    for i in a.indices {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for j in b.indices {
-        let substituted = diagonal + (a[i] == b[j] ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, row[j + 1] + 1)
+    var cost = (0...a.count).map { i in (0...b.count).map { i == 0 ? $0 : $0 == 0 ? i : 0 } }
+    for i in 0..<a.count {
+      for j in 0..<b.count {
+        var best = min(cost[i][j + 1], cost[i + 1][j]) + 1
+        best = min(best, cost[i][j] + (a[i] == b[j] ? 0 : 1))
+        if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { best = min(best, cost[i - 1][j - 1] + 1) }
+        cost[i + 1][j + 1] = best
       }
     }
-    return row[b.count]
+    return cost[a.count][b.count]
   }
 
   private static func yamlError(_ error: any Error, _ file: String) -> ConfigError {
