@@ -5,6 +5,13 @@ import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+/// The tests of one target: `Tests/<target>Tests`, with the helpers every suite may use.
+func suite(_ target: String, _ others: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(target)Tests", dependencies: [.target(name: target), "TestSupport", "ReferenceModel"] + others,
+    path: "Tests/\(target)Tests", swiftSettings: strict)
+}
+
 let package = Package(
   name: "parley",
   platforms: [.macOS(.v14)],
@@ -63,6 +70,19 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: strict),
+    .testTarget(
+      name: "ReferenceModelTests", dependencies: ["ReferenceModel"], path: "Tests/ReferenceModelTests",
+      swiftSettings: strict),
+    suite("Tensors", []),
+    suite("GGUF", ["Tensors"]),
+    suite("Adapters", ["GGUF", "Tensors"]),
+    suite("Tokenization", ["GGUF", "Tensors"]),
+    suite("Llama", ["Adapters", "GGUF", "Tensors", "Generation", "Scoring"]),
+    suite("Generation", ["Llama", "Scoring", "Tokenization", "Adapters", "GGUF", "Tensors"]),
+    suite("Training", ["INPO", "Scoring", "Llama", "Adapters", "GGUF", "Tensors"]),
+    suite("Oracles", ["Tokenization", "Tensors"]),
+    suite("INPO", ["Training", "Oracles", "Scoring", "Tokenization", "Llama", "Adapters", "GGUF", "Tensors"]),
+    suite("Evaluation", ["Oracles", "Tensors"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

@@ -134,8 +134,11 @@ extension RunConfig {
     return "\"" + quoted + "\""
   }
 
+  /// The setting that is described by these very words ("learning_rate"), else the name with the fewest slips of the pen.
   private static func nearest(to name: String) -> String {
-    nearestName(to: name, among: ConfigField.all.map(\.name) + ["tau"]) ?? ""
+    let words = name.lowercased().split { $0 == "-" || $0 == "_" }.joined(separator: " ")
+    if words.contains(" "), let meant = ConfigField.all.first(where: { $0.help.contains(words) }) { return meant.name }
+    return nearestName(to: name, among: ConfigField.all.map(\.name) + ["tau"]) ?? ""
   }
 
   private static func yamlError(_ error: any Error, _ file: String) -> ConfigError {

@@ -1,0 +1,154 @@
+import Foundation
+import INPO
+import Oracles
+import Tensors
+import Testing
+import Training
+
+private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: yaml, file: "run.yaml") }
+
+@Test func settingsAreRead() throws {
+  let config = try config(
+    """
+    # a comment
+    model: weights/model.gguf
+    prompts: "my prompts.jsonl"
+    rounds: 2
+    samples: 4
+    temperature: 0.7
+    loss: ipo
+    eta: 7.5e-3
+    ratio: 1/3
+    lr: 1e-4
+    schedule: linear
+    warmup: 10
+    targets: attn_q,attn_v
+    pairs: soft
+    memory: 1.5GiB
+    seed: 18446744073709551615
+    raw: true
+    """)
+  var want = RunConfig()
+  want.model = "weights/model.gguf"
+  want.prompts = "my prompts.jsonl"
+  want.rounds = 2
+  want.samples = 4
+  want.temperature = 0.7
+  want.loss = .ipo
+  want.eta = 0.0075
+  want.ratio = 1.0 / 3
+  want.learningRate = 1e-4
+  want.schedule = .linear
+  want.warmUp = .steps(10)
+  want.targets = "attn_q,attn_v"
+  want.pairs = .soft
+  want.memory = 3 << 29
+  want.seed = .max
+  want.raw = true
+  #expect(config == want)
+}
+
+@Test func ratioTakesDecimalsFractionsAndTau() throws {
+  #expect(try config("ratio: 0.333").ratio == 0.333)
+  #expect(try config("ratio: 1 / 4").ratio == 0.25)
+  #expect(try config("tau: 0.001\neta: 0.004").ratio == 0.25)
+  #expect(try config("warmup: 0.1").warmUp == .ratio(0.1))
+  #expect(throws: ConfigError.tauAndRatio(file: "run.yaml", line: 2)) { try config("tau: 0.001\nratio: 0.1") }
+  #expect(throws: ConfigError.self) { try config("eta: 0.001\ntau: 0.002") }
+}
+
+@Test func everyDefaultIsWrittenOutAndReadsBack() throws {
+  var settings = RunConfig()
+  #expect(try config(settings.yaml) == settings)
+  for field in ConfigField.all { #expect(settings.yaml.contains("\n\(field.name): ") || field.name == "model") }
+  settings.model = "a \"strange\" path: # \\ [x]\t.gguf"
+  settings.prompts = "-p"
+  settings.oracle = "matrix:/tmp/ä b.csv"
+  settings.evaluatePrompts = "null"
+  settings.eta = 0.1 + 0.2
+  settings.memory = 1 << 34
+  settings.warmUp = .steps(3)
+  settings.kv = .q8
+  settings.seed = .max
+  #expect(try config(settings.yaml) == settings)
+}
+
+@Test func unknownKeysNameTheNearest() {
+  for (key, nearest) in [
+    ("learning_rate", "lr"), ("max_grad_norm", "max-grad-norm"), ("sample", "samples"), ("Eta", "eta"), ("tua", "tau"),
+  ] {
+    #expect(throws: ConfigError.unknownKey(file: "run.yaml", line: 3, key: key, nearest: nearest)) {
+      try config("# first\nmodel: m\n\(key): 1\n")
+    }
+  }
+  let error = ConfigError.unknownKey(file: "run.yaml", line: 3, key: "etta", nearest: "eta")
+  #expect("\(error)" == "Line 3 of 'run.yaml' sets 'etta', which is not known. Did you mean 'eta'?")
+}
+
+@Test(arguments: [
+  ("rounds", "0"), ("rounds", "two"), ("rounds", "1.5"), ("samples", "1"), ("eta", "0"), ("eta", "-1"), ("eta", ".nan"),
+  ("eta", "1/0"), ("ratio", "1.1"), ("ratio", "1/3/4"), ("loss", "kto"), ("pairs", "best"), ("schedule", "cos"),
+  ("warmup", "1.5"), ("warmup", "-0.1"), ("top-p", "1.01"), ("memory", "16GB"), ("memory", "-1GiB"), ("raw", "yes"),
+  ("seed", "-1"), ("precision", "bf16"), ("tau", "x"), ("dropout", "1"), ("model", "[a, b]"),
+])
+func badValuesAreNamed(key: String, value: String) {
+  #expect {
+    try config("prompts: p\n\n\(key): \(value)\n")
+  } throws: { error in
+    guard case ConfigError.badValue("run.yaml", 3, key, _, _) = error else { return false }
+    return true
+  }
+}
+
+@Test func brokenFilesAreNamed() {
+  #expect(throws: ConfigError.notAMapping(file: "run.yaml")) { try config("") }
+  #expect(throws: ConfigError.notAMapping(file: "run.yaml")) { try config("- a\n- b\n") }
+  for (text, line) in [("model: m\neta: [1,\nlr: 2\n", 3), ("a: b\n\tc: d\n", 2), ("lr: 1\neta: 1\nlr: 2\n", 1)] {
+    #expect {
+      try config(text)
+    } throws: { error in
+      guard case ConfigError.notYAML("run.yaml", let found, _) = error else { return false }
+      return abs(found - line) <= 1
+    }
+  }
+  #expect(throws: ConfigError.missing(file: "f", key: "prompts")) {
+    try config("model: m").requireInputs(file: "f")
+  }
+}
+
+@Test func optionsUseTheSameReaders() throws {
+  var settings = RunConfig()
+  try settings.set("lr", to: "2e-4")
+  try settings.set("eta", to: "0.01")
+  try settings.set("tau", to: "0.005")
+  #expect(settings.learningRate == 2e-4 && settings.ratio == 0.5)
+  #expect(throws: ConfigError.unknownOption(name: "etta", nearest: "eta")) { try settings.set("etta", to: "1") }
+  #expect(throws: ConfigError.self) { try settings.set("rank", to: "0") }
+}
+
+@Test func theLossIsTheOneNamed() throws {
+  var settings = RunConfig()
+  #expect(try settings.makeLoss() as? INPOLoss == INPOLoss(eta: 0.005, ratio: 1.0 / 3))
+  settings.ratio = 0
+  #expect(try settings.makeLoss() as? INPOLoss == INPOLoss.withoutKL(eta: 0.005))
+  settings.loss = .dpo
+  #expect(try settings.makeLoss() as? DPOLoss == DPOLoss(beta: 0.1))
+  settings.loss = .ipo
+  #expect(try settings.makeLoss() as? IPOLoss == IPOLoss(beta: 0.1))
+}
+
+@Test func fingerprintsAreSHA256() throws {
+  // FIPS 180-2, appendix B.1, and the digest of nothing.
+  #expect(
+    Fingerprint.of(Array("abc".utf8)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+  #expect(Fingerprint.of([]) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+  let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())").path
+  // FIPS 180-2, appendix B.3: a million times "a". Longer than a block of the reader: three of them.
+  let million = Data(repeating: UInt8(ascii: "a"), count: 1_000_000)
+  try million.write(to: URL(fileURLWithPath: path))
+  #expect(
+    try Fingerprint.of(file: path) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+  try (million + million + million).write(to: URL(fileURLWithPath: path))
+  #expect(try Fingerprint.of(file: path) == Fingerprint.of(million + million + million))
+  #expect(throws: FileError.notFound(path + "x")) { try Fingerprint.of(file: path + "x") }
+}
