@@ -77,7 +77,6 @@ let package = Package(
     suite("GGUF", ["Tensors"]),
     suite("Adapters", ["GGUF", "Tensors"]),
     suite("Tokenization", ["GGUF", "Tensors"]),
-    suite("Llama", ["Adapters", "GGUF", "Tensors", "Generation", "Scoring"]),
     suite("Generation", ["Llama", "Scoring", "Tokenization", "Adapters", "GGUF", "Tensors"]),
     suite("Training", ["INPO", "Scoring", "Llama", "Adapters", "GGUF", "Tensors"]),
     suite("Oracles", ["Tokenization", "Tensors"]),

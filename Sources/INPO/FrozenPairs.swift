@@ -1,0 +1,114 @@
+/// Pairs get the log-probs of π_ref and π_t once, before training, and carry them with the fingerprints of who made them.
+
+import Adapters
+import Llama
+import Scoring
+import Tokenization
+import Training
+
+public enum PairError: Error, Equatable, CustomStringConvertible {
+  case notEncoded
+  case notFrozen
+  case otherPolicy(field: String)
+
+  public var description: String {
+    switch self {
+    case .notEncoded: "A pair has no token ids. Encode it with the model's tokenizer first."
+    case .notFrozen: "A pair has no frozen log-probs. Score it under the reference and the last policy first."
+    case .otherPolicy(let field):
+      "A pair's '\(field)' names another policy than the one given. Its log-probs were frozen with other weights: remove the "
+        + "frozen fields to have them made again, or give the policy they were made with."
+    }
+  }
+}
+
+extension PairRecord {
+  /// The same pair with token ids: those it has win, text is encoded.
+  ///
+  /// - Throws: `TemplateError` for a prompt that cannot be rendered.
+  public func encoded(by encoder: PromptEncoder) throws -> PairRecord {
+    var record = self
+    record.promptIDs = try promptIDs ?? encoder.prompt(prompt)
+    record.chosenIDs = try chosenIDs ?? encoder.response(chosen.lastText, after: prompt).tokens
+    record.rejectedIDs = try rejectedIDs ?? encoder.response(rejected.lastText, after: prompt).tokens
+    return record
+  }
+
+  /// True when both policies' log-probs are there.
+  public var isFrozen: Bool {
+    ![referenceChosenLogps, referenceRejectedLogps, lastChosenLogps, lastRejectedLogps].contains(nil)
+  }
+
+  /// - Throws: `PairError` for a pair without token ids or frozen log-probs.
+  public func trainingPair() throws -> TrainingPair {
+    guard let promptIDs, let chosenIDs, let rejectedIDs, !promptIDs.isEmpty, !chosenIDs.isEmpty, !rejectedIDs.isEmpty
+    else { throw PairError.notEncoded }
+    guard let referenceChosenLogps, let referenceRejectedLogps, let lastChosenLogps, let lastRejectedLogps else {
+      throw PairError.notFrozen
+    }
+    return TrainingPair(
+      chosen: ScoredSequence(prompt: promptIDs, answer: chosenIDs),
+      rejected: ScoredSequence(prompt: promptIDs, answer: rejectedIDs), referenceChosen: referenceChosenLogps,
+      referenceRejected: referenceRejectedLogps, lastChosen: lastChosenLogps, lastRejected: lastRejectedLogps,
+      probability: probability)
+  }
+}
+
+/// A policy with the name of its weights.
+public struct NamedPolicy {
+  public let policy: Policy
+  /// SHA-256 over model file, precision and adapter.
+  public let fingerprint: String
+
+  public init(_ policy: Policy, modelSHA256: String) {
+    self.policy = policy
+    let adapter = policy.adapter.map { Fingerprint.of($0.canonicalBytes) } ?? "base"
+    fingerprint = Fingerprint.of("\(modelSHA256) \(policy.model.precision.rawValue) \(adapter)".utf8)
+  }
+}
+
+public enum FrozenPairs {
+  /// Adds both policies' log-probs to encoded pairs. Pairs frozen already are checked against the fingerprints and kept.
+  ///
+  /// - Parameter onProgress: forward passes done, of two for each pair.
+  /// - Throws: `PairError`, `LlamaError`, `CancellationError`.
+  public static func freeze(
+    _ pairs: [PairRecord], reference: NamedPolicy, last: NamedPolicy, onProgress: (Int) -> Void = { _ in },
+    isCancelled: () -> Bool = { Task.isCancelled }
+  ) throws -> [PairRecord] {
+    for pair in pairs where pair.isFrozen {
+      if let made = pair.referenceFingerprint, made != reference.fingerprint {
+        throw PairError.otherPolicy(field: "reference_fingerprint")
+      }
+      if let made = pair.lastFingerprint, made != last.fingerprint {
+        throw PairError.otherPolicy(field: "last_fingerprint")
+      }
+    }
+    let open = pairs.indices.filter { !pairs[$0].isFrozen }
+    let requests = try open.map { index in
+      let pair = pairs[index]
+      guard let prompt = pair.promptIDs, let chosen = pair.chosenIDs, let rejected = pair.rejectedIDs else {
+        throw PairError.notEncoded
+      }
+      return ScoreRequest(prompt: prompt, responses: [chosen, rejected])
+    }
+    let referenceLogps = try Scorer(reference.policy).logProbs(
+      requests, onProgress: onProgress, isCancelled: isCancelled)
+    let lastLogps =
+      last.fingerprint == reference.fingerprint
+      ? referenceLogps
+      : try Scorer(last.policy).logProbs(
+        requests, onProgress: { onProgress(open.count + $0) }, isCancelled: isCancelled)
+
+    var frozen = pairs
+    for (i, index) in open.enumerated() {
+      frozen[index].referenceChosenLogps = referenceLogps[i][0].logProbSum
+      frozen[index].referenceRejectedLogps = referenceLogps[i][1].logProbSum
+      frozen[index].lastChosenLogps = lastLogps[i][0].logProbSum
+      frozen[index].lastRejectedLogps = lastLogps[i][1].logProbSum
+      frozen[index].referenceFingerprint = reference.fingerprint
+      frozen[index].lastFingerprint = last.fingerprint
+    }
+    return frozen
+  }
+}

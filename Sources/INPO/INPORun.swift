@@ -1,0 +1,366 @@
+/// Iterative Nash policy optimisation, Algorithm 1 of arXiv 2407.00617: T rounds of sample, judge, freeze, train, evaluate.
+/// Every phase ends with a whole file in the run folder, and a resumed run starts at the first one that is missing.
+
+import Adapters
+import Foundation
+import GGUF
+import Generation
+import Llama
+import Oracles
+import Tensors
+import Tokenization
+import Training
+
+public final class INPORun {
+  public enum Phase: String, Sendable {
+    case sample, judge, score, train, evaluate
+  }
+
+  /// What a run tells while it works. All calls come from the task that runs it.
+  public struct Observer {
+    /// A phase begins: its round, and how many steps it has.
+    public var onPhase: (Int, Phase, Int) -> Void
+    /// Steps and tokens done since the last call.
+    public var onProgress: (Int, Int) -> Void
+    public var onStep: (MetricsRecord) -> Void
+    /// A sentence worth reading.
+    public var onNote: (String) -> Void
+
+    public init(
+      onPhase: @escaping (Int, Phase, Int) -> Void = { _, _, _ in },
+      onProgress: @escaping (Int, Int) -> Void = { _, _ in },
+      onStep: @escaping (MetricsRecord) -> Void = { _ in }, onNote: @escaping (String) -> Void = { _ in }
+    ) {
+      self.onPhase = onPhase
+      self.onProgress = onProgress
+      self.onStep = onStep
+      self.onNote = onNote
+    }
+  }
+
+  /// A policy against the reference on held-out prompts.
+  public struct Evaluation: Codable, Equatable, Sendable {
+    public var winRate: Double
+    public var low: Double
+    public var high: Double
+    public var meanTokens: Double
+    public var referenceMeanTokens: Double
+    public var kl: Double
+
+    public init(
+      winRate: Double, low: Double, high: Double, meanTokens: Double, referenceMeanTokens: Double, kl: Double
+    ) {
+      self.winRate = winRate
+      self.low = low
+      self.high = high
+      self.meanTokens = meanTokens
+      self.referenceMeanTokens = referenceMeanTokens
+      self.kl = kl
+    }
+  }
+
+  /// Called after each round with (policy, reference, held-out prompts, progress). Row 6 does the work; this row only asks.
+  public typealias Evaluate = (Policy, Policy, [PromptRecord], (Int) -> Void) async throws -> Evaluation
+
+  public let config: RunConfig
+  public let folder: RunFolder
+  private let model: LlamaModel
+  private let encoder: PromptEncoder
+  private let modelSHA256: String
+  private let oracle: any PreferenceOracle
+  private let observer: Observer
+  private let isCancelled: () -> Bool
+  private let prompts: [PromptRecord]
+  private let heldOut: [PromptRecord]
+
+  /// Opens the model and the data, and begins or takes up the run folder.
+  ///
+  /// - Parameters:
+  ///   - resume: go on with a folder that exists; without it such a folder is refused.
+  ///   - isCancelled: asked often; true ends the run with `CancellationError`, and it can be resumed.
+  /// - Throws: `RunError` and the errors of everything that is opened.
+  public init(
+    _ config: RunConfig, folder path: String, resume: Bool, kernels: Kernels, observer: Observer,
+    isCancelled: @escaping () -> Bool = { Task.isCancelled }
+  ) throws {
+    self.config = config
+    self.observer = observer
+    self.isCancelled = isCancelled
+    folder = RunFolder(path)
+    oracle = try Oracle.parse(config.oracle)
+    prompts = try JSONLines.read(PromptRecord.self, from: config.prompts)
+    heldOut =
+      config.evaluatePrompts.isEmpty ? [] : try JSONLines.read(PromptRecord.self, from: config.evaluatePrompts)
+    let file = try GGUFFile.open(config.model)
+    encoder = PromptEncoder(
+      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
+    model = try LlamaModel(
+      file, precision: config.precision, kernels: kernels, context: config.context == 0 ? nil : config.context)
+
+    guard config.rounds * perRound <= prompts.count, perRound > 0 else {
+      throw RunError.tooFewPrompts(needs: config.rounds * max(perRound, 1), has: prompts.count)
+    }
+    if RunFolder.exists(folder.config) {
+      guard resume else { throw RunError.folderExists(path) }
+      guard try RunConfig.read(folder.config) == config else { throw RunError.otherConfig(folder.config) }
+    }
+    modelSHA256 = try Fingerprint.of(file: config.model)
+    try RunFolder.create(path)
+    try config.write(to: folder.config)
+  }
+
+  /// Prompts of one round.
+  private var perRound: Int { config.promptsPerRound == 0 ? prompts.count / config.rounds : config.promptsPerRound }
+
+  /// Runs to the end and writes the report.
+  public func run(evaluate: Evaluate) async throws -> Report {
+    let reference = try named(try referenceAdapter())
+    var rounds: [Report.Round] = []
+    for number in 1...config.rounds {
+      rounds.append(try await round(number, reference, evaluate))
+    }
+    return try finish(rounds, reference)
+  }
+
+  // MARK: One round
+
+  private func round(_ number: Int, _ reference: NamedPolicy, _ evaluate: Evaluate) async throws -> Report.Round {
+    let files = folder.round(number)
+    try RunFolder.create(files.path)
+    var summary = try Summary.read(files.summary)
+    func timed<Result>(_ phase: WritableKeyPath<Report.Seconds, Double>, _ body: () async throws -> Result) async throws
+      -> Result
+    {
+      let start = ContinuousClock.now
+      let result = try await body()
+      summary.seconds[keyPath: phase] += (ContinuousClock.now - start) / .seconds(1)
+      try summary.write(files.summary)
+      return result
+    }
+
+    if !RunFolder.exists(files.adapter) {
+      let start = try startingAdapter(number)
+      let last = try named(start)
+      if !RunFolder.exists(files.responses) { try await timed(\.sample) { try sample(number, last.policy, files) } }
+      if !RunFolder.exists(files.pairs) { try await timed(\.judge) { try await judge(number, files) } }
+      let pairs = try await timed(\.score) { try freeze(number, reference, last, files) }
+      try await timed(\.train) { try train(number, last, reference, pairs, files) }
+    }
+    let adapter = try LoRAAdapter.read(gguf: files.adapter)
+    if summary.evaluation == nil && !heldOut.isEmpty {
+      observer.onPhase(number, .evaluate, 2 * heldOut.count)
+      let policy = try Policy(model, adapter: adapter)
+      summary.evaluation = try await timed(\.evaluate) {
+        try await evaluate(policy, reference.policy, heldOut) { observer.onProgress($0, 0) }
+      }
+      try summary.write(files.summary)
+    }
+    let steps = try losses(files)
+    return Report.Round(
+      winRate: summary.evaluation?.winRate, low: summary.evaluation?.low, high: summary.evaluation?.high,
+      meanTokens: summary.evaluation?.meanTokens, referenceMeanTokens: summary.evaluation?.referenceMeanTokens,
+      kl: summary.evaluation?.kl, lossFirst: steps.first, lossLast: steps.last,
+      pairs: try JSONLines.read(PairRecord.self, from: files.pairs).count, seconds: summary.seconds)
+  }
+
+  /// Line 3: K answers of π_t to each prompt of this round.
+  private func sample(_ number: Int, _ policy: Policy, _ files: RunFolder.Round) throws {
+    // Each round takes the next prompts in an order of its own.
+    let order = DataOrder(count: prompts.count, seed: config.seed).indices(epoch: 0)
+    let slice = order[((number - 1) * perRound)..<(number * perRound)]
+    let options = GenerationOptions(
+      sampler: SamplerConfig(
+        temperature: config.temperature, topK: config.topK, topP: config.topP, minP: config.minP),
+      seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0), maximumTokens: config.maxNewTokens,
+      endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    observer.onPhase(number, .sample, slice.count * config.samples)
+    var records: [ResponseRecord] = []
+    try PromptSampler(policy, encoder: encoder, options: options).run(
+      slice.map { prompts[$0] }, samples: config.samples,
+      onToken: { _, _, _ in observer.onProgress(0, 1) },
+      onRecord: {
+        records.append($0)
+        observer.onProgress(config.samples, 0)
+      })
+    try JSONLines.write(records, to: files.responses)
+  }
+
+  /// Lines 4 and 5: the oracle turns answers into pairs.
+  private func judge(_ number: Int, _ files: RunFolder.Round) async throws {
+    let records = try JSONLines.read(ResponseRecord.self, from: files.responses)
+    observer.onPhase(number, .judge, records.count)
+    var pairs: [PairRecord] = []
+    for (index, record) in records.enumerated() {
+      if isCancelled() { throw CancellationError() }
+      var random = CounterRandom(seed: config.seed, UInt64(number), UInt64(index)).stream
+      pairs += try await config.pairs.pairs(
+        of: record, oracle: oracle, pairs: config.pairsPerPrompt, using: &random)
+      observer.onProgress(1, 0)
+    }
+    guard !pairs.isEmpty else { throw RunError.noPairs(round: number, oracle: oracle.name) }
+    observer.onNote("Round \(number): \(pairs.count) pairs from \(records.count) prompts")
+    try JSONLines.write(pairs.map { try $0.encoded(by: encoder) }, to: files.pairs)
+  }
+
+  private func freeze(_ number: Int, _ reference: NamedPolicy, _ last: NamedPolicy, _ files: RunFolder.Round) throws
+    -> [PairRecord]
+  {
+    let pairs = try JSONLines.read(PairRecord.self, from: files.pairs).map { try $0.encoded(by: encoder) }
+    observer.onPhase(number, .score, 2 * pairs.count)
+    var done = 0
+    let frozen = try FrozenPairs.freeze(
+      pairs, reference: reference, last: last,
+      onProgress: {
+        observer.onProgress($0 - done, 0)
+        done = $0
+      }, isCancelled: isCancelled)
+    try JSONLines.write(frozen, to: files.pairs)
+    return frozen
+  }
+
+  /// Line 6: π_{t+1} minimises the loss on the pairs, starting from π_t.
+  private func train(
+    _ number: Int, _ last: NamedPolicy, _ reference: NamedPolicy, _ pairs: [PairRecord], _ files: RunFolder.Round
+  ) throws {
+    let options = TrainerOptions(config, memory: config.memory ?? Self.defaultMemory, startsAtLast: true)
+    let trainer = try Trainer(
+      last.policy, pairs: pairs.map { try $0.trainingPair() }, loss: config.makeLoss(), options: options,
+      folder: files.path,
+      fingerprints: [
+        "model": modelSHA256, "starting policy": last.fingerprint, "reference": reference.fingerprint,
+        "pairs": try Fingerprint.of(file: files.pairs), "settings": Fingerprint.of(config.yaml.utf8),
+      ])
+    observer.onPhase(number, .train, trainer.totalSteps)
+    if number == 1 {
+      observer.onNote(
+        "Training keeps \(trainer.plan.keptBlocks) of \(trainer.plan.blocks) blocks' activations: "
+          + "\((trainer.plan.activationBytes + trainer.plan.adapterBytes) >> 20) MiB beside the model")
+    }
+    try trainer.run(
+      resume: true,
+      onStep: {
+        observer.onStep($0)
+        observer.onProgress(1, 0)
+      }, isCancelled: isCancelled)
+    guard let adapter = last.policy.adapter else { return }
+    try adapter.write(gguf: files.adapter)
+  }
+
+  // MARK: Policies
+
+  private func named(_ adapter: LoRAAdapter?) throws -> NamedPolicy {
+    NamedPolicy(try Policy(model, adapter: adapter), modelSHA256: modelSHA256)
+  }
+
+  /// π_ref: nil is the base.
+  private func referenceAdapter() throws -> LoRAAdapter? {
+    config.reference == "base" ? nil : try LoRAAdapter.read(gguf: config.reference)
+  }
+
+  /// π_t as the adapter that training goes on with: round 1 starts at π_ref, the others at the round before.
+  private func startingAdapter(_ number: Int) throws -> LoRAAdapter {
+    if number > 1 { return try LoRAAdapter.read(gguf: folder.round(number - 1).adapter) }
+    if let reference = try referenceAdapter() { return reference }
+    let targets = Set(try LoRATarget.parse(list: config.targets, isTied: model.isTied))
+    return LoRAAdapter.fresh(
+      architecture: "llama", rank: config.rank, alpha: Float(config.alpha), seed: config.seed,
+      shapes: model.adaptable.filter { shape in
+        LoRATarget.parse(tensorName: shape.name).map { targets.contains($0.target) } ?? false
+      })
+  }
+
+  private func losses(_ files: RunFolder.Round) throws -> [Double] {
+    try String(decoding: AtomicFile.read(files.metrics), as: UTF8.self).split(separator: "\n").map {
+      try MetricsRecord(line: Data($0.utf8)).loss
+    }
+  }
+
+  // MARK: The end
+
+  private func finish(_ rounds: [Report.Round], _ reference: NamedPolicy) throws -> Report {
+    let adapter = try LoRAAdapter.read(gguf: folder.round(config.rounds).adapter)
+    try adapter.write(gguf: folder.adapter)
+    let report = Report(
+      model: config.model, oracle: oracle.name, adapter: "adapter.gguf",
+      adapters: (1...config.rounds).map { "round-\($0)/adapter.gguf" }, seeds: ["run": config.seed],
+      versions: ["parley": ParleyVersion.current, "kernels": model.kernels.name, "precision": config.precision.rawValue],
+      rounds: rounds)
+    var files = ["prompts": try Manifest.File(of: config.prompts), "adapter": try Manifest.File(of: folder.adapter)]
+    if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }
+    try Manifest(
+      model: .init(of: config.model), files: files, parley: ParleyVersion.current, precision: config.precision.rawValue,
+      kernels: model.kernels.name, threads: model.kernels.threads
+    ).write(to: folder.manifest)
+    try report.write(
+      to: folder.path, losses: (1...config.rounds).map { try losses(folder.round($0)) },
+      samples: try sideBySide(reference.policy, try Policy(model, adapter: adapter)))
+    return report
+  }
+
+  /// The likeliest answers of both policies to a few held-out prompts.
+  private func sideBySide(_ reference: Policy, _ policy: Policy) throws -> [Report.Sample] {
+    let shown = Array(heldOut.prefix(4))
+    let options = GenerationOptions(
+      sampler: SamplerConfig(temperature: 0), seed: 0, maximumTokens: config.maxNewTokens,
+      endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    func answers(_ policy: Policy) throws -> [String] {
+      var texts: [String] = []
+      try PromptSampler(policy, encoder: encoder, options: options).run(shown, samples: 1) {
+        texts.append($0.responses[0].text)
+      }
+      return texts
+    }
+    return zip(shown, zip(try answers(reference), try answers(policy))).map {
+      Report.Sample(prompt: $0.prompt.lastText, reference: $1.0, policy: $1.1)
+    }
+  }
+
+  /// Half of the machine's memory.
+  public static var defaultMemory: Int { Int(ProcessInfo.processInfo.physicalMemory / 2) }
+}
+
+/// `summary.json` of a round: what cannot be read from its other files.
+private struct Summary: Codable {
+  var seconds = Report.Seconds()
+  var evaluation: INPORun.Evaluation?
+
+  static func read(_ path: String) throws -> Summary {
+    RunFolder.exists(path) ? try JSONDecoder().decode(Summary.self, from: Data(AtomicFile.read(path))) : Summary()
+  }
+
+  func write(_ path: String) throws { try PrettyJSON.write(self, to: path) }
+}
+
+extension TrainerOptions {
+  /// The training settings of a run file.
+  public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
+    self.init(
+      batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
+      optimizer: .init(weightDecay: config.weightDecay),
+      maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,
+      checkpointSteps: config.checkpointSteps,
+      checkpointMinutes: config.checkpointMinutes == 0 ? nil : config.checkpointMinutes, memory: memory,
+      rewardScale: config.loss == .inpo ? config.eta : config.beta, startsAtLast: startsAtLast)
+  }
+}
+
+/// What can be wrong with a run as a whole.
+public enum RunError: Error, Equatable, CustomStringConvertible {
+  case folderExists(String)
+  case otherConfig(String)
+  case tooFewPrompts(needs: Int, has: Int)
+  case noPairs(round: Int, oracle: String)
+
+  public var description: String {
+    switch self {
+    case .folderExists(let path): "'\(path)' holds a run already. Go on with it by --resume, or choose another --out."
+    case .otherConfig(let path):
+      "'\(path)' has other settings than this run. Resume with the same run file, or choose another --out."
+    case .tooFewPrompts(let needs, let has):
+      "The rounds need \(needs) prompts, the file has \(has). Lower rounds or prompts-per-round, or add prompts."
+    case .noPairs(let round, let oracle):
+      "Oracle '\(oracle)' saw no strict winner among the answers of round \(round). Sample more answers, or at a higher "
+        + "temperature."
+    }
+  }
+}
