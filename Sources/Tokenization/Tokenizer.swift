@@ -23,7 +23,11 @@ public struct Tokenizer: Sendable {
   ///   - preTokenizer: use this instead of `vocabulary.pre`, for files that name none or a wrong one.
   public init(_ vocabulary: TokenizerVocabulary, forcing preTokenizer: PreTokenizer? = nil) throws(TokenizerError) {
     guard vocabulary.model == "gpt2" else { throw .unsupportedModel(vocabulary.model) }
-    self.preTokenizer = try preTokenizer ?? Self.preTokenizer(named: vocabulary.pre)
+    if let preTokenizer {
+      self.preTokenizer = preTokenizer
+    } else {
+      self.preTokenizer = try Self.preTokenizer(named: vocabulary.pre)
+    }
     guard !vocabulary.tokens.isEmpty else { throw .emptyVocabulary }
     guard vocabulary.tokens.count <= TokenizerVocabulary.tokenLimit else {
       throw .tooManyTokens(vocabulary.tokens.count)
@@ -31,9 +35,12 @@ public struct Tokenizer: Sendable {
     let ids = try vocabulary.checkedIDs()
     let types = try vocabulary.checkedTypes()
 
+    let isControl: [Bool]
     (strings, isControl, special) = try Self.index(vocabulary.tokens, types)
-    merger = try Self.merger(vocabulary.merges, strings)
-    missingBytes = (0...255).filter { merger.byteTokens[Int($0)] == nil }
+    self.isControl = isControl
+    let merger = try Self.merger(vocabulary.merges, strings)
+    self.merger = merger
+    missingBytes = merger.byteTokens.enumerated().filter { $1 == nil }.map { UInt8($0.offset) }
     bos = ids.bos
     eos = ids.eos
     var ends = Set([ids.eos, ids.eot, ids.eom].compactMap { $0 })
