@@ -3,27 +3,17 @@
 
 /// `{"id"?, "prompt": text or messages}`.
 public struct PromptRecord: Codable, Hashable, Sendable {
-  public struct Message: Codable, Hashable, Sendable {
-    public var role: String
-    public var content: String
-
-    public init(role: String, content: String) {
-      self.role = role
-      self.content = content
-    }
-  }
-
   /// A text, or the turns of a conversation. The same shapes hold answers in pairs.
   public enum Content: Codable, Hashable, Sendable {
     case text(String)
-    case messages([Message])
+    case messages([ChatMessage])
 
     public init(from decoder: any Decoder) throws {
       let container = try decoder.singleValueContainer()
       if let text = try? container.decode(String.self) {
         self = .text(text)
       } else {
-        self = .messages(try container.decode([Message].self))
+        self = .messages(try container.decode([ChatMessage].self))
       }
     }
 
