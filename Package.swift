@@ -78,10 +78,15 @@ let package = Package(
     suite("Adapters", ["GGUF", "Tensors"]),
     suite("Tokenization", ["GGUF", "Tensors"]),
     suite("Generation", ["Llama", "Scoring", "Tokenization", "Adapters", "GGUF", "Tensors"]),
+    suite("Scoring", ["Generation", "Llama", "Tokenization", "GGUF", "Tensors"]),
     suite("Training", ["INPO", "Scoring", "Llama", "Adapters", "GGUF", "Tensors"]),
     suite("Oracles", ["Tokenization", "Tensors"]),
     suite("INPO", ["Training", "Oracles", "Scoring", "Tokenization", "Llama", "Adapters", "GGUF", "Tensors"]),
     suite("Evaluation", ["Oracles", "Tensors"]),
+    // Runs the built program.
+    .testTarget(
+      name: "CommandTests", dependencies: ["parley", "Adapters", "GGUF", "Tensors", "TestSupport"],
+      path: "Tests/CommandTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c17

@@ -70,8 +70,8 @@ public struct RecordScorer {
       if let ids = answer.tokenIDs { return ids }
       guard let text = answer.text, let content = record.prompt else { throw ScoreError.noTokens }
       let response = try encoder.response(text, after: content)
-      splitInsideToken = splitInsideToken || !response.promptIsPrefix
-      return response.tokens
+      splitInsideToken = splitInsideToken || !response.followsPrompt
+      return response.ids
     }
     let needed = prompt.count + (responses.map(\.count).max() ?? 0)
     guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }

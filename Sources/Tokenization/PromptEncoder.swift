@@ -5,11 +5,6 @@ import Foundation
 /// Special tokens written in a prompt or response are those tokens, as in Hugging Face's encoders: a template's text
 /// cannot be told from a user's. Whoever needs exact control passes ids.
 public struct PromptEncoder: Sendable {
-  public enum Prompt: Codable, Hashable, Sendable {
-    case text(String)
-    case messages([ChatMessage])
-  }
-
   public struct Response: Equatable, Sendable {
     /// The tokens that are trained and scored. The last is the template's turn end, or EOS for plain text.
     public var ids: [TokenID]
@@ -34,7 +29,7 @@ public struct PromptEncoder: Sendable {
   /// The ids of a prompt, ready for the model's answer: exactly one BOS when the model expects one. Text becomes one
   /// user turn. A conversation that ends with an assistant turn is continued inside that turn.
   /// - Throws: `TemplateError`, or `PromptError.noTemplate` for a conversation without template.
-  public func prompt(_ prompt: Prompt) throws -> [TokenID] {
+  public func prompt(_ prompt: PromptRecord.Content) throws -> [TokenID] {
     withBOS(tokenizer.encode(try text(of: prompt), parseSpecial: true))
   }
 
@@ -43,7 +38,7 @@ public struct PromptEncoder: Sendable {
   /// With a template the conversation is rendered with and without the answer, and the answer is what follows the
   /// prompt's ids, up to the turn end; what the template writes after that (a line break in ChatML) is not trained.
   /// - Throws: as `prompt(_:)`, and `PromptError.noEnd` when nothing can end the answer.
-  public func response(_ response: String, after prompt: Prompt) throws -> Response {
+  public func response(_ response: String, after prompt: PromptRecord.Content) throws -> Response {
     guard let template else {
       guard case .text = prompt else { throw PromptError.noTemplate }
       return Response(ids: try ended(tokenizer.encode(response, parseSpecial: true)), followsPrompt: true)
@@ -71,14 +66,14 @@ public struct PromptEncoder: Sendable {
   /// Marks where an open assistant turn stops in the rendered text; private-use characters, so no prompt has it.
   private static let mark = "\u{F8FE}\u{F8FF}\u{F8FE}"
 
-  private func messages(of prompt: Prompt) -> [ChatMessage] {
+  private func messages(of prompt: PromptRecord.Content) -> [ChatMessage] {
     switch prompt {
     case .text(let text): [ChatMessage(role: "user", content: text)]
     case .messages(let messages): messages
     }
   }
 
-  private func text(of prompt: Prompt) throws -> String {
+  private func text(of prompt: PromptRecord.Content) throws -> String {
     guard let template else {
       guard case .text(let text) = prompt else { throw PromptError.noTemplate }
       return text

@@ -43,7 +43,7 @@ struct Bench: ParsableCommand {
   func run() throws {
     let session = try Session(model, NoiseOptions.none)
     let kernels = session.model.kernels
-    let bench = BenchRun(session.model, repetitions: repetitions)
+    let bench = BenchRun(session, repetitions: repetitions)
     let workloads = only.isEmpty ? Workload.allCases : only
     let progress = Progress("Measuring", total: workloads.count, quiet: quiet)
     var results: [Measurement] = []

@@ -51,9 +51,13 @@ struct Measurement: Encodable {
 struct BenchRun {
   private let model: LlamaModel
   private let repetitions: Int
+  /// What a decode step reads: every tensor, but of an embedding that is not also the output only a row.
+  private let weightBytes: Int
 
-  init(_ model: LlamaModel, repetitions: Int) {
-    self.model = model
+  init(_ session: Session, repetitions: Int) {
+    model = session.model
+    let all = session.file.tensors.reduce(0) { $0 + $1.byteCount }
+    weightBytes = model.isTied ? all : all - model.tokenEmbd.bytes.count
     self.repetitions = repetitions
   }
 
@@ -136,7 +140,7 @@ struct BenchRun {
     return Measurement(
       name: workload.rawValue, precision: model.precision.rawValue, tokensPerSecond: Double(tokens) / median,
       spread: (seconds[seconds.count - 1] - seconds[0]) / median,
-      weightGBs: steps.map { Double($0) * Double(model.weightBytes) / median / 1e9 },
+      weightGBs: steps.map { Double($0) * Double(weightBytes) / median / 1e9 },
       peakResidentMiB: peakResidentMiB)
   }
 
@@ -152,7 +156,7 @@ struct BenchRun {
       getrusage(RUSAGE_SELF, &usage)
     #else
       let unit = 1024.0  // KiB
-      getrusage(__rusage_who_t(rawValue: UInt32(bitPattern: RUSAGE_SELF.rawValue)), &usage)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     #endif
     return Double(usage.ru_maxrss) / unit
   }

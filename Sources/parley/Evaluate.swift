@@ -46,7 +46,12 @@ struct Evaluate: AsyncParsableCommand {
       options: session.generationOptions(sampling), oracle: judge)
     let file = try RecordFile<PromptRecord>(prompts)
     let progress = Progress("Sampling", total: 2 * file.records.count, quiet: noise.quiet)
-    let result = try await file.naming { try await evaluator.run($0, samples: samples) { progress.advance($0) } }
+    let result: EvaluationResult
+    do {
+      result = try await evaluator.run(file.records, samples: samples) { progress.advance($0) }
+    } catch let fault as RecordFault {
+      throw try file.located(fault)
+    }
     if json { try Output.json(result) } else { try Output.text(Self.text(result, judge.name)) }
   }
 

@@ -8,6 +8,7 @@ import Generation
 import Llama
 import Oracles
 import Scoring
+import Tensors
 import Tokenization
 
 /// The codes of BSD's sysexits.h, and the shell's for an interrupt.
@@ -34,7 +35,8 @@ enum ExitStatus: Int32 {
       case .unknown, .needsPath: self = .usage
       default: self = .badData
       }
-    case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is RecordError, is ScoreError:
+    case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is PromptError, is RecordError,
+      is ScoreError:
       self = .badData
     case is CancellationError: self = .interrupted
     default: self = .bug

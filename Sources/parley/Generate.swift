@@ -58,10 +58,12 @@ struct Generate: ParsableCommand {
   private func write(_ records: [PromptRecord], _ sampler: PromptSampler) throws {
     let sink = RecordSink(out)
     let progress = Progress("Sampling", total: records.count, quiet: noise.quiet)
-    try sampler.run(records, samples: samples, onToken: { _, _, _ in progress.advance(tokens: 1) }) {
-      try sink.put($0)
-      progress.advance(1)
-    }
+    try sampler.run(
+      records, samples: samples, onToken: { _, _, _ in progress.advance(tokens: 1) },
+      onRecord: { record in
+        try sink.put(record)
+        progress.advance(1)
+      })
     try sink.commit()
   }
 

@@ -1,7 +1,7 @@
 /// JSON lines in and out for commands: records that remember their lines, and results to stdout or to a file.
 
 import Foundation
-import GGUF
+import Tensors
 import Tokenization
 
 /// The records of a file and where each stands in it.
@@ -19,7 +19,7 @@ struct RecordFile<Record: Decodable> {
     do { return try body(records) } catch let fault as RecordFault { throw try located(fault) }
   }
 
-  private func located(_ fault: RecordFault) throws -> Failure {
+  func located(_ fault: RecordFault) throws -> Failure {
     let lines = try String(decoding: Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
       .split(separator: "\n", omittingEmptySubsequences: false).enumerated()
       .filter { !$1.allSatisfy(\.isWhitespace) }.map(\.offset)

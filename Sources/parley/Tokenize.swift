@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GGUF
+import Tensors
 import Tokenization
 
 struct Tokenize: ParsableCommand {

@@ -3,27 +3,17 @@
 
 /// `{"id"?, "prompt": text or messages}`.
 public struct PromptRecord: Codable, Hashable, Sendable {
-  public struct Message: Codable, Hashable, Sendable {
-    public var role: String
-    public var content: String
-
-    public init(role: String, content: String) {
-      self.role = role
-      self.content = content
-    }
-  }
-
   /// A text, or the turns of a conversation. The same shapes hold answers in pairs.
   public enum Content: Codable, Hashable, Sendable {
     case text(String)
-    case messages([Message])
+    case messages([ChatMessage])
 
     public init(from decoder: any Decoder) throws {
       let container = try decoder.singleValueContainer()
       if let text = try? container.decode(String.self) {
         self = .text(text)
       } else {
-        self = .messages(try container.decode([Message].self))
+        self = .messages(try container.decode([ChatMessage].self))
       }
     }
 
@@ -86,22 +76,26 @@ public struct Response: Codable, Hashable, Sendable {
   public var logp: Double?
   /// log π(token) at temperature 1, one per token.
   public var logps: [Float]?
+  /// The same after the whole sampler chain.
+  public var behaviourLogps: [Float]?
   public var finish: Finish
   public var extra: [String: JSONValue]
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case text, logp, logps, finish
     case tokenIDs = "token_ids"
+    case behaviourLogps = "behaviour_logps"
   }
 
   public init(
-    text: String, tokenIDs: [UInt32], logp: Double? = nil, logps: [Float]? = nil, finish: Finish,
-    extra: [String: JSONValue] = [:]
+    text: String, tokenIDs: [UInt32], logp: Double? = nil, logps: [Float]? = nil, behaviourLogps: [Float]? = nil,
+    finish: Finish, extra: [String: JSONValue] = [:]
   ) {
     self.text = text
     self.tokenIDs = tokenIDs
     self.logp = logp
     self.logps = logps
+    self.behaviourLogps = behaviourLogps
     self.finish = finish
     self.extra = extra
   }
@@ -113,6 +107,7 @@ public struct Response: Codable, Hashable, Sendable {
     tokenIDs = try container.decodeIfPresent([UInt32].self, forKey: .tokenIDs) ?? []
     logp = try container.decodeIfPresent(Double.self, forKey: .logp)
     logps = try container.decodeIfPresent([Float].self, forKey: .logps)
+    behaviourLogps = try container.decodeIfPresent([Float].self, forKey: .behaviourLogps)
     finish = try container.decodeIfPresent(Finish.self, forKey: .finish) ?? .stop
     extra = try decoder.unknownFields(besides: CodingKeys.self)
   }
@@ -124,6 +119,7 @@ public struct Response: Codable, Hashable, Sendable {
     try container.encode(tokenIDs, forKey: .tokenIDs)
     try container.encodeIfPresent(logp, forKey: .logp)
     try container.encodeIfPresent(logps, forKey: .logps)
+    try container.encodeIfPresent(behaviourLogps, forKey: .behaviourLogps)
     try container.encode(finish, forKey: .finish)
   }
 }

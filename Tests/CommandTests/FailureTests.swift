@@ -1,0 +1,114 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Wrong input: one sentence that starts with the program's name, the right exit code, nothing on stdout.
+struct FailureTests {
+  private func expect(
+    _ code: Int32, _ arguments: [String], says parts: [String], environment: [String: String] = [:],
+    _ location: SourceLocation = #_sourceLocation
+  ) throws {
+    let result = try Program.run(arguments, environment: environment)
+    #expect(result.code == code, "\(result.errors)", sourceLocation: location)
+    #expect(result.output.isEmpty, sourceLocation: location)
+    for part in parts {
+      #expect(result.errors.contains(part), "'\(part)' is not in: \(result.errors)", sourceLocation: location)
+    }
+    if code != 64 {
+      #expect(result.errors.hasPrefix("parley: "), sourceLocation: location)
+      #expect(result.errors.filter(\.isNewline).count == 1, "one line", sourceLocation: location)
+    }
+  }
+
+  @Test func aMissingFileIs66() throws {
+    let shop = try Workshop()
+    let none = shop.folder + "/none"
+    try expect(66, ["inspect", none], says: ["There is no file '\(none)'"])
+    try expect(66, ["generate", shop.model, "--prompts", none], says: [none])
+    try expect(66, ["score", shop.model, "--data", none], says: [none])
+    try expect(66, ["generate", shop.model, "--prompt", "x", "--adapter", none], says: [none])
+    try expect(66, ["judge", "--oracle", "file:\(none)", "--data", try shop.prompts()], says: [none])
+  }
+
+  @Test func aTruncatedModelIs65AndNamesTheTensor() throws {
+    let shop = try Workshop()
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: shop.model))
+    let short = shop.folder + "/short.gguf"
+    try bytes.prefix(bytes.count - 100).write(to: URL(fileURLWithPath: short))
+    try expect(65, ["generate", short, "--prompt", "x"], says: [short, "incomplete"])
+  }
+
+  @Test func aFileThatIsNoModelIs65() throws {
+    let shop = try Workshop()
+    let text = try shop.file("text.gguf", "This is not a model, only some text that goes on for a while.")
+    try expect(65, ["inspect", text], says: [text, "not a GGUF file"])
+  }
+
+  @Test func aMissingTensorIs65AndNamed() throws {
+    // Three blocks are announced, two are there.
+    let shop = try Workshop()
+    var writer = TinyModel().writer()
+    writer.set("llama.block_count", .uint32(3))
+    let path = shop.folder + "/short.gguf"
+    try writer.write(to: path)
+    try expect(65, ["inspect", path], says: ["blk.2."])
+  }
+
+  @Test func aBrokenLineIs65AndNamedByFileAndLine() throws {
+    let shop = try Workshop()
+    let broken = try shop.file("broken.jsonl", "{\"prompt\":\"a\"}\n\n{\"prompt\":\n")
+    try expect(65, ["generate", shop.model, "--prompts", broken], says: [broken, "ine 3"])
+    let wrong = try shop.file(
+      "wrong.jsonl", "{\"prompt\":\"a\",\"response\":\"b\"}\n{\"prompt\":5,\"response\":\"b\"}\n")
+    try expect(65, ["score", shop.model, "--data", wrong], says: [wrong, "ine 2"])
+  }
+
+  @Test func aRecordTheModelCannotTakeIs65AndNamedByFileAndLine() throws {
+    let shop = try Workshop()
+    let long = String(repeating: "x", count: 300)
+    let prompts = try shop.file("long.jsonl", "{\"prompt\":\"a\"}\n\n{\"prompt\":\"\(long)\"}\n")
+    try expect(
+      65, ["generate", shop.model, "--prompts", prompts, "--max-tokens", "8"], says: [prompts, "ine 3", "context"])
+    let ids = try shop.file("ids.jsonl", "{\"prompt\":\"a\",\"response_ids\":[4711]}\n")
+    try expect(65, ["score", shop.model, "--data", ids], says: [ids, "ine 1", "4711"])
+  }
+
+  @Test func anAdapterOfAnotherModelIs65() throws {
+    let shop = try Workshop()
+    let other = shop.folder + "/other.gguf"
+    try Workshop.adapter(dim: 128, path: other)
+    try expect(
+      65, ["generate", shop.model, "--prompt", "x", "--adapter", other], says: ["blk.0.attn_q.weight"])
+    try expect(65, ["generate", shop.model, "--prompt", "x", "--adapter", shop.model], says: ["adapter"])
+  }
+
+  @Test func wrongUsageIs64() throws {
+    let shop = try Workshop()
+    try expect(64, ["generate", shop.model, "--promt", "x"], says: ["--promt", "--prompt"])
+    try expect(64, ["generate", shop.model], says: ["--prompt"])
+    try expect(64, ["generate", shop.model, "--prompt", "x", "-n", "0"], says: ["-n"])
+    try expect(64, ["generate", shop.model, "--prompt", "x", "--top-p", "2"], says: ["top-p"])
+    try expect(64, ["generate", shop.model, "--prompt", "x", "--precision", "int8"], says: ["int8"])
+    try expect(64, ["generate", shop.model, "--prompt", "x", "--kv", "f16"], says: ["--kv"])
+    try expect(64, ["nonsense"], says: ["nonsense"])
+    try expect(64, ["judge", "--oracle", "rule:consise", "--data", try shop.prompts()], says: ["rule:concise"])
+  }
+
+  @Test func anUnknownKernelTableIsRefusedWithThoseThereAre() throws {
+    let shop = try Workshop()
+    try expect(
+      64, ["inspect", shop.model], says: ["PARLEY_ISA", "scalar"], environment: ["PARLEY_ISA": "abacus"])
+  }
+
+  @Test func aContextBeyondTheModelsIs65() throws {
+    let shop = try Workshop()
+    try expect(65, ["inspect", shop.model, "--ctx", "100000"], says: ["100000", "256"])
+  }
+
+  @Test func aFolderThatIsNotThereIs74() throws {
+    let shop = try Workshop()
+    let out = shop.folder + "/no/such/folder/out.jsonl"
+    try expect(
+      74, ["generate", shop.model, "--prompt", "x", "--max-tokens", "2", "--out", out, "--quiet"], says: [out])
+  }
+}

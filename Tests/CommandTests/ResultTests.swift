@@ -1,0 +1,226 @@
+import Foundation
+import GGUF
+import TestSupport
+import Testing
+
+/// What commands print: JSON that can be read, the same bits for the same question.
+struct ResultTests {
+  private func run(_ arguments: [String], input: String = "", _ environment: [String: String] = [:]) throws
+    -> Program.Result
+  {
+    let result = try Program.run(arguments, input: input, environment: environment)
+    #expect(result.code == 0, "\(arguments): \(result.errors)")
+    return result
+  }
+
+  private func generate(_ shop: Workshop, _ more: [String], _ environment: [String: String] = [:]) throws -> String {
+    try run(
+      ["generate", shop.model, "--prompts", try shop.prompts(), "--max-tokens", "12", "--seed", "4", "--quiet"]
+        + more,
+      environment
+    ).output
+  }
+
+  // MARK: generate and score
+
+  @Test func generateThenScoreGivesTheSameBits() throws {
+    let shop = try Workshop()
+    for adapter in [[], ["--adapter", shop.adapter + "=0.5"]] {
+      let sampled = shop.folder + "/sampled.jsonl"
+      _ = try generate(shop, ["-n", "3", "--temperature", "0.8", "--out", sampled] + adapter)
+      let scored = try run(
+        ["score", shop.model, "--data", sampled, "--per-token", "--reference", "base", "--quiet"] + adapter
+      ).objects()
+      #expect(scored.map { $0["id"] as? String } == ["p1", "p2", "p3"], "records keep their order")
+      #expect(scored[1]["topic"] as? String == "numbers", "unknown fields are kept")
+      for record in scored {
+        let responses = try #require(record["responses"] as? [[String: Any]])
+        let scores = try #require(record["scores"] as? [[String: Any]])
+        #expect(responses.count == 3 && scores.count == 3)
+        for (response, score) in zip(responses, scores) {
+          #expect(response["logps"] as? [Double] == score["token_logps"] as? [Double])
+          #expect(response["logp"] as? Double == score["logp"] as? Double)
+          #expect(response["token_ids"] as? [Int] == score["token_ids"] as? [Int])
+          let ratio = try #require(score["ratio"] as? Double)
+          #expect((ratio == 0) == adapter.isEmpty, "base against base is 0, the adapter is not")
+        }
+      }
+    }
+  }
+
+  @Test func theSameSeedGivesTheSameAnswers() throws {
+    let shop = try Workshop()
+    let first = try generate(shop, ["-n", "4"])
+    #expect(try generate(shop, ["-n", "4"]) == first)
+    #expect(try generate(shop, ["-n", "4", "--seed", "5"]) != first)
+  }
+
+  @Test func threadsAndTablesChangeNothing() throws {
+    let shop = try Workshop()
+    let one = try generate(shop, ["-n", "2", "--threads", "1"])
+    #expect(try generate(shop, ["-n", "2", "--threads", "2"]) == one)
+    #expect(try generate(shop, ["-n", "2"], ["PARLEY_ISA": "scalar"]) == one)
+  }
+
+  @Test func theFirstTwoOfFourAreTheTwo() throws {
+    let shop = try Workshop()
+    func tokens(_ count: String) throws -> [[[Int]]] {
+      try Program.Result(code: 0, output: generate(shop, ["-n", count]), errors: "").objects().map {
+        try #require($0["responses"] as? [[String: Any]]).map { $0["token_ids"] as? [Int] ?? [] }
+      }
+    }
+    #expect(try tokens("4").map { Array($0.prefix(2)) } == tokens("2"))
+  }
+
+  @Test func scoresDoNotDependOnTheOtherLines() throws {
+    let shop = try Workshop()
+    let lines = [
+      #"{"prompt":"one","response":"yes"}"#, #"{"prompt":"two","chosen":"a longer answer","rejected":"no"}"#,
+      #"{"prompt_ids":[70,71,72],"response_ids":[73,74]}"#,
+    ]
+    func score(_ lines: [String]) throws -> [String] {
+      let data = try shop.file("data.jsonl", lines.joined(separator: "\n"))
+      return try run([
+        "score", shop.model, "--data", data, "--adapter", shop.adapter, "--reference", "base", "--quiet",
+      ])
+      .output.split(separator: "\n").map(String.init)
+    }
+    let together = try score(lines)
+    #expect(together.count == 3)
+    #expect(try score(lines.reversed()) == together.reversed())
+    for (line, result) in zip(lines, together) { #expect(try score([line]) == [result]) }
+  }
+
+  @Test func aFileGetsWhatStandardOutputWould() throws {
+    let shop = try Workshop()
+    let out = shop.folder + "/out.jsonl"
+    #expect(try generate(shop, ["--out", out]).isEmpty)
+    #expect(try Program.text(out) == generate(shop, []))
+  }
+
+  // MARK: The others
+
+  @Test func inspectTellsTheShape() throws {
+    let shop = try Workshop()
+    let facts = try #require(try run(["inspect", shop.model, "--json", "--tensors", "--cpu"]).objects().first)
+    #expect(facts["architecture"] as? String == "llama")
+    #expect(facts["blocks"] as? Int == 2)
+    #expect(facts["context"] as? Int == 256)
+    #expect(facts["chatTemplate"] as? Bool == true)
+    let tensors = try #require(facts["tensors"] as? [[String: Any]])
+    let formats = try #require(facts["formats"] as? [[String: Any]])
+    #expect(formats.reduce(0) { $0 + ($1["tensors"] as? Int ?? 0) } == tensors.count)
+    let size = try #require(try FileManager.default.attributesOfItem(atPath: shop.model)[.size] as? Int)
+    let bytes = tensors.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) }
+    #expect(bytes > size / 2 && bytes < size)
+    let cpu = try #require(facts["cpu"] as? [String: Any])
+    #expect((cpu["available"] as? [String])?.last == "scalar")
+    #expect(try run(["inspect", shop.model]).output.contains("Q8_0"))
+  }
+
+  @Test func tokenizeShowsIdsAndPieces() throws {
+    let shop = try Workshop()
+    let result = try #require(try run(["tokenize", shop.model, "--text", "ab", "--json"]).objects().first)
+    let ids = try #require(result["ids"] as? [Int])
+    #expect(result["pieces"] as? [String] == ["a", "b"])
+    let plain = try run(["tokenize", shop.model, "--text", "ab", "--ids"]).output
+    #expect(plain == ids.map(String.init).joined(separator: " ") + "\n")
+    let special = ["tokenize", shop.model, "--text", "<|im_end|>", "--ids"]
+    #expect(try run(special + ["--parse-special"]).output == "2\n")
+    #expect(try run(special).output != "2\n")
+  }
+
+  @Test func judgeMakesPairsAndCountsThem() throws {
+    let shop = try Workshop()
+    let long = Array(repeating: "many different words in a long row", count: 12).joined(separator: " and ")
+    let data = try shop.file(
+      "responses.jsonl",
+      """
+      {"prompt":"a","responses":[{"text":"\(long)","token_ids":[5],"finish":"length"},{"text":"A short one that ends.","token_ids":[6],"finish":"stop"}]}
+      {"prompt":"b","responses":[{"text":"Just the same thing here.","finish":"stop"},{"text":"Just the same thing here.","finish":"stop"}]}
+      {"prompt":"c","responses":[{"text":"Alone.","finish":"stop"}]}
+      """)
+    let result = try run(["judge", "--oracle", "rule:concise", "--data", data])
+    let pairs = try result.objects()
+    #expect(pairs.count == 1)
+    #expect(pairs.first?["chosen_ids"] as? [Int] == [6])
+    #expect(pairs.first?["rejected_ids"] as? [Int] == [5])
+    #expect(result.errors.contains("1 pairs from 3 prompts"))
+    let soft = ["judge", "--oracle", "rule:concise", "--data", data, "--pairs", "soft", "--quiet"]
+    let labels = try run(soft).objects().map { $0["probability"] as? Double }
+    #expect(labels.count == 2 && labels[1] == 0.5)
+    #expect(try run(soft).output == run(soft).output)
+  }
+
+  @Test func chatAnswersFromAPipe() throws {
+    let shop = try Workshop()
+    let chat = ["chat", shop.model, "--max-tokens", "8", "--seed", "2", "--quiet", "--system", "Be brief."]
+    let both = try run(chat, input: "Hello there\nAnd now?\n/quit\nnever read\n").output
+    let first = try run(chat, input: "Hello there\n").output
+    #expect(both.hasPrefix(first), "a turn does not depend on what comes later")
+    #expect(both.count > first.count)
+    #expect(!both.contains("> "))
+  }
+
+  @Test func evaluateOfTheBaseAgainstItselfIsATie() throws {
+    let shop = try Workshop()
+    let arguments = [
+      "evaluate", shop.model, "--prompts", try shop.prompts(), "--oracle", "rule:concise", "--json", "--max-tokens",
+      "12",
+      "--quiet", "--adapter",
+    ]
+    let same = try #require(try run(arguments + [shop.adapter + "=0"]).objects().first)
+    #expect(same["win_rate"] as? Double == 0.5)
+    #expect(same["kl"] as? Double == 0)
+    #expect(same["mean_tokens"] as? Double == same["reference_mean_tokens"] as? Double)
+    let other = try #require(try run(arguments + [shop.adapter]).objects().first)
+    #expect(other["kl"] as? Double != 0)
+    #expect(other["prompts"] as? Int == 3)
+  }
+
+  @Test func exportWritesTheAdapterBothWays() throws {
+    let shop = try Workshop()
+    let (gguf, peft) = (shop.folder + "/copy.gguf", shop.folder + "/peft")
+    _ = try run(["export", shop.adapter, "--model", shop.model, "--to", "gguf", "--out", gguf])
+    #expect(
+      try Data(contentsOf: URL(fileURLWithPath: gguf)) == Data(contentsOf: URL(fileURLWithPath: shop.adapter)))
+    _ = try run(["export", shop.adapter, "--model", shop.model, "--to", "peft", "--out", peft])
+    #expect(
+      try Set(FileManager.default.contentsOfDirectory(atPath: peft)).isSuperset(of: [
+        "adapter_config.json", "adapter_model.safetensors",
+      ]))
+  }
+
+  /// The golden case of the tabular game: π_2, π_3 and their gaps.
+  @Test func gamePlaysTheGoldenCase() throws {
+    let shop = try Workshop()
+    let table = try shop.file(
+      "game.json", #"{"matrix":[[0.5,0.8,0.3],[0.2,0.5,0.9],[0.7,0.1,0.5]],"reference":[0.5,0.3,0.2]}"#)
+    let rounds = try run(["game", "--matrix", table, "--eta", "0.5", "--tau", "0.1", "--rounds", "3", "--json"])
+      .objects()
+    let policies = rounds.compactMap { $0["policy"] as? [Double] }
+    let gaps = rounds.compactMap { $0["dual_gap"] as? Double }
+    // Nine decimals were written down.
+    func near(_ a: Double, _ b: Double) -> Bool { abs(a - b) < 1e-9 }
+    let second = [0.549535090, 0.259367767, 0.191097142]
+    let third = [0.582132595, 0.223150734, 0.194716671]
+    let found = try #require(policies.firstIndex { zip($0, second).allSatisfy(near) })
+    #expect(zip(policies[found + 1], third).allSatisfy(near))
+    #expect(near(gaps[found], 0.016389445) && near(gaps[found + 1], 0.010918621))
+  }
+
+  @Test func benchReportsWhatItMeasured() throws {
+    let shop = try Workshop { $0.contextLength = 1024 }
+    let report = try #require(
+      try run(["bench", shop.model, "--json", "--quiet", "--repetitions", "1"]).objects().first)
+    let results = try #require(report["results"] as? [[String: Any]])
+    #expect(results.map { $0["name"] as? String } == ["pp512", "tg128", "batch-8", "batch-32", "score", "train"])
+    for result in results {
+      #expect(try #require(result["tokens_per_second"] as? Double) > 0)
+      #expect(try #require(result["peak_resident_mib"] as? Double) > 0)
+    }
+    let one = try #require(
+      try run(["bench", shop.model, "--json", "--quiet", "--only", "score", "--precision", "f32"]).objects().first)
+    #expect((one["results"] as? [[String: Any]])?.map { $0["precision"] as? String } == ["f32"])
+  }
+}

@@ -1,0 +1,165 @@
+import Foundation
+import GGUF
+import Generation
+import Llama
+import Scoring
+import Tensors
+import TestSupport
+import Testing
+import Tokenization
+
+/// Sampling and scoring are one forward: what was sampled scores to the same bits, in any company.
+struct RecordScorerTests {
+  private let model: LlamaModel
+  private let policy: Policy
+  private let encoder: PromptEncoder
+
+  init() throws {
+    let path = try temporaryFolder() + "/tiny.gguf"
+    var tiny = TinyModel()
+    tiny.deviation = 0.3
+    tiny.chatTemplate = Self.template
+    try tiny.write(to: path)
+    let file = try GGUFFile.open(path)
+    model = try LlamaModel(file, precision: .int16, kernels: #require(Kernels(threads: 1)))
+    policy = try Policy(model)
+    encoder = PromptEncoder(
+      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: false)
+  }
+
+  private static let template =
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+
+  private func sampled(_ prompts: [String], samples: Int) throws -> [ResponseRecord] {
+    let options = GenerationOptions(
+      sampler: SamplerConfig(temperature: 0.9, topP: 0.95), seed: 3, maximumTokens: 9,
+      endTokens: encoder.tokenizer.endTokens, isCancelled: { false })
+    var records: [ResponseRecord] = []
+    try PromptSampler(policy, encoder: encoder, options: options).run(
+      prompts.map { PromptRecord(id: .string($0), prompt: .text($0)) }, samples: samples
+    ) { records.append($0) }
+    return records
+  }
+
+  private func score(
+    _ lines: [Data], reference: Policy? = nil, perToken: Bool = true
+  ) throws -> [ScoredRecord] {
+    let records = try JSONLines.parse(ScoreRecord.self, Data(lines.joined()), file: "test")
+    var scored: [ScoredRecord] = []
+    let scorer = RecordScorer(policy, reference: reference, encoder: encoder, perToken: perToken)
+    try scorer.run(records, isCancelled: { false }, onRecord: { scored.append($0) })
+    return scored
+  }
+
+  private func json(_ record: ScoredRecord) throws -> [String: JSONValue] {
+    try JSONDecoder().decode([String: JSONValue].self, from: JSONLines.line(record))
+  }
+
+  private static let prompts = ["a", "Name three colours.", String(repeating: "long ", count: 20), "é?"]
+
+  @Test func sampledAnswersScoreToTheSameBits() throws {
+    let records = try sampled(Self.prompts, samples: 3)
+    #expect(records.map { $0.prompt.prompt } == Self.prompts.map { .text($0) }, "records keep the order of the prompts")
+    let scored = try score(records.map { try JSONLines.line($0) })
+    for (record, result) in zip(records, scored) {
+      #expect(result.scores.count == 3)
+      for (response, score) in zip(record.responses, result.scores) {
+        #expect(score.tokenIDs == response.tokenIDs)
+        #expect(score.logps.map(\.bitPattern) == response.logps?.map(\.bitPattern))
+        #expect(score.logp == response.logp)
+      }
+    }
+  }
+
+  @Test func neitherOrderNorNeighboursMatter() throws {
+    let lines = try sampled(Self.prompts, samples: 2).map { try JSONLines.line($0) }
+    let together = try score(lines)
+    let reversed = try score(lines.reversed())
+    for (i, line) in lines.enumerated() {
+      let alone = try score([line])[0]
+      #expect(alone.scores.map(\.logps) == together[i].scores.map(\.logps))
+      #expect(alone.scores.map(\.logps) == reversed[lines.count - 1 - i].scores.map(\.logps))
+    }
+  }
+
+  @Test func idsWinOverText() throws {
+    let line = Data(#"{"prompt":"x","prompt_ids":[70,71],"response":"other words","response_ids":[80,81,82]}"#.utf8)
+    let result = try score([line])[0]
+    #expect(result.scores.map(\.tokenIDs) == [[80, 81, 82]])
+    let direct = try Scorer(policy).logProbs([ScoreRequest(prompt: [70, 71], responses: [[80, 81, 82]])])
+    #expect(result.scores[0].logps == direct[0][0])
+  }
+
+  @Test func textEndsWithTheTurnEnd() throws {
+    let result = try score([Data(#"{"prompt":"x","response":"yes"}"#.utf8)])[0]
+    #expect(result.scores[0].tokenIDs == encoder.tokenizer.encode("yes<|im_end|>", parseSpecial: true))
+    #expect(!result.splitInsideToken)
+  }
+
+  @Test func oneResponseGetsTheDesignsFieldsAndKeepsItsOwn() throws {
+    let line = Data(#"{"id":7,"prompt":"x","response":"yes","note":{"a":[1,2.5,null]}}"#.utf8)
+    let result = try score([line], reference: policy)[0]
+    let fields = try json(result)
+    #expect(
+      Set(fields.keys) == [
+        "id", "prompt", "response", "note", "logp", "tokens", "reference_logp", "ratio", "token_ids", "token_logps",
+        "reference_token_logps",
+      ])
+    #expect(fields["note"] == .object(["a": .array([.integer(1), .number(2.5), .null])]))
+    #expect(fields["tokens"] == .integer(4))
+    #expect(result.scores[0].ratio == 0, "a policy is no distance from itself")
+    let short = try json(try score([line], perToken: false)[0])
+    #expect(Set(short.keys) == ["id", "prompt", "response", "note", "logp", "tokens"])
+  }
+
+  @Test func aPairGetsSumsAndTheirRatio() throws {
+    let adapter = try otherPolicy()
+    let line = Data(#"{"prompt":"x","chosen":"yes","rejected":[{"role":"assistant","content":"no!"}]}"#.utf8)
+    let result = try score([line], reference: adapter, perToken: false)[0]
+    let fields = try json(result)
+    #expect(
+      Set(fields.keys) == [
+        "prompt", "chosen", "rejected", "chosen_logps", "rejected_logps", "reference_chosen_logps",
+        "reference_rejected_logps", "ratio",
+      ])
+    let (up, down) = (try #require(result.scores[0].ratio), try #require(result.scores[1].ratio))
+    #expect(up != 0 && down != 0)
+    #expect(fields["ratio"] == .number(up - down))
+  }
+
+  private func otherPolicy() throws -> Policy {
+    let path = try temporaryFolder() + "/other.gguf"
+    var tiny = TinyModel()
+    tiny.seed = 2
+    try tiny.write(to: path)
+    return try Policy(LlamaModel(GGUFFile.open(path), precision: .int16, kernels: #require(Kernels(threads: 1))))
+  }
+
+  @Test func aBadRecordIsNamedByItsPlace() throws {
+    let lines = [
+      Data((#"{"prompt":"x","response":"yes"}"# + "\n").utf8),
+      Data(#"{"prompt":"x","response_ids":[80,99999]}"#.utf8),
+    ]
+    do {
+      _ = try score(lines)
+      Issue.record("a token outside the vocabulary was scored")
+    } catch let fault as RecordFault {
+      #expect(fault.index == 1)
+      #expect(fault.reason as? LlamaError == .token(99999, vocabulary: model.vocabularySize))
+    }
+  }
+
+  @Test(arguments: [
+    #"{"response":"a"}"#, #"{"prompt":"a"}"#, #"{"prompt":"a","chosen":"b"}"#, #"{"prompt":"a","responses":"b"}"#,
+  ])
+  func aLineWithoutPromptOrAnswerIsRefused(line: String) {
+    #expect(throws: RecordError.self) { try score([Data(line.utf8)]) }
+  }
+
+  @Test func twoSamplesAreTheFirstTwoOfFour() throws {
+    let four = try sampled(Self.prompts, samples: 4)
+    let two = try sampled(Self.prompts, samples: 2)
+    for (a, b) in zip(four, two) { #expect(Array(a.responses.prefix(2)) == b.responses) }
+  }
+}
