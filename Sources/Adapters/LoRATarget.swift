@@ -45,7 +45,7 @@ public enum LoRATarget: String, CaseIterable, Sendable {
   public static func parse(list: String, isTied: Bool) throws(AdapterError) -> [LoRATarget] {
     var chosen = Set<LoRATarget>()
     for part in list.split(separator: ",", omittingEmptySubsequences: false) {
-      let name = String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+      let name = part.filter { $0 != " " }
       if let targets = named[name] {
         chosen.formUnion(targets)
       } else if headAndEmbedding.contains(name) {

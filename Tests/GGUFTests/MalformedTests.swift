@@ -18,6 +18,30 @@ struct MalformedTests {
     }
   }
 
+  @Test func aChangedByteGivesAnErrorOrASoundFile() throws {
+    let whole = Handmade.valid
+    let path = try temporaryFolder() + "/file.gguf"
+    for index in whole.header.indices {
+      for change: UInt8 in [0x01, 0x80, 0xff] {
+        var bytes = whole.bytes
+        bytes[index] ^= change
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        do {
+          let file = try GGUFFile.open(path)
+          for tensor in file.tensors {
+            #expect(tensor.offset + tensor.byteCount <= whole.data.count)
+            if tensor.format != nil { #expect(try file.floats(tensor.name).count == tensor.elementCount) }
+          }
+        } catch {
+          guard case .inFile(path, _) = error else {
+            Issue.record("byte \(index) changed by \(change): \(error)")
+            continue
+          }
+        }
+      }
+    }
+  }
+
   @Test func otherFilesAreRefused() {
     #expect(fact(of: Array("GGU".utf8)).map(isTruncated) == true)
     #expect(fact(of: Array("GG!".utf8)) == .notGGUF)
