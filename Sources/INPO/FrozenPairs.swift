@@ -29,8 +29,8 @@ extension PairRecord {
   public func encoded(by encoder: PromptEncoder) throws -> PairRecord {
     var record = self
     record.promptIDs = try promptIDs ?? encoder.prompt(prompt)
-    record.chosenIDs = try chosenIDs ?? encoder.response(chosen.lastText, after: prompt).tokens
-    record.rejectedIDs = try rejectedIDs ?? encoder.response(rejected.lastText, after: prompt).tokens
+    record.chosenIDs = try chosenIDs ?? encoder.response(chosen.lastText, after: prompt).ids
+    record.rejectedIDs = try rejectedIDs ?? encoder.response(rejected.lastText, after: prompt).ids
     return record
   }
 

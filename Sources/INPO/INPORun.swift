@@ -97,6 +97,7 @@ public final class INPORun {
     model = try LlamaModel(
       file, precision: config.precision, kernels: kernels, context: config.context == 0 ? nil : config.context)
 
+    modelSHA256 = try Fingerprint.of(file: config.model)
     guard config.rounds * perRound <= prompts.count, perRound > 0 else {
       throw RunError.tooFewPrompts(needs: config.rounds * max(perRound, 1), has: prompts.count)
     }
@@ -104,7 +105,6 @@ public final class INPORun {
       guard resume else { throw RunError.folderExists(path) }
       guard try RunConfig.read(folder.config) == config else { throw RunError.otherConfig(folder.config) }
     }
-    modelSHA256 = try Fingerprint.of(file: config.model)
     try RunFolder.create(path)
     try config.write(to: folder.config)
   }
