@@ -24,7 +24,7 @@ struct Bench: ParsableCommand {
   @Flag(help: "No progress.")
   var quiet = false
 
-  func validate() throws {
+  func check() throws {
     if repetitions < 1 { throw ValidationError("--repetitions is \(repetitions); give 1 or more.") }
   }
 
@@ -41,6 +41,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    try check()
     let session = try Session(model, NoiseOptions.none)
     let kernels = session.model.kernels
     let bench = BenchRun(session, repetitions: repetitions)

@@ -20,6 +20,7 @@ struct Chat: ParsableCommand {
   var system: String?
 
   func run() throws {
+    try sampling.check()
     let session = try Session(model, noise)
     guard session.encoder.template != nil else {
       throw Failure(

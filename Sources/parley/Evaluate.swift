@@ -34,12 +34,14 @@ struct Evaluate: AsyncParsableCommand {
   @Flag(help: "One JSON object.")
   var json = false
 
-  func validate() throws {
+  func check() throws {
     if samples < 1 { throw ValidationError("-n is \(samples); give 1 or more.") }
   }
 
   func run() async throws {
+    try check()
     let judge = try Oracle.parse(oracle)
+    try sampling.check()
     let session = try Session(model, noise, raw: raw)
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,

@@ -2,14 +2,17 @@
 
 import Adapters
 import ArgumentParser
+import Evaluation
 import Foundation
 import GGUF
 import Generation
+import INPO
 import Llama
 import Oracles
 import Scoring
 import Tensors
 import Tokenization
+import Training
 
 /// The codes of BSD's sysexits.h, and the shell's for an interrupt.
 enum ExitStatus: Int32 {
@@ -38,6 +41,16 @@ enum ExitStatus: Int32 {
     case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is PromptError, is RecordError,
       is ScoreError:
       self = .badData
+    case let error as ConfigError:
+      switch error {
+      case .unknownOption, .badOption: self = .usage
+      default: self = .badData
+      }
+    case let error as RunError:
+      if case .folderExists = error { self = .usage } else { self = .badData }
+    case is GameError, is LossError, is PairError, is TrainerError, is CheckpointError, is MetricsError,
+      is EvaluationError:
+      self = .badData
     case is CancellationError: self = .interrupted
     default: self = .bug
     }
@@ -58,12 +71,16 @@ struct Failure: Error, CustomStringConvertible {
     description = sentence
   }
 
-  static func end(with error: any Error) -> Never {
-    if error is ValidationError || error is CleanExit || error is ExitCode { Parley.exit(withError: error) }
+  /// For work that keeps what it has done.
+  static let resumable = Failure(
+    .interrupted, "Interrupted, everything up to here is kept. Go on with the same command and --resume.")
+
+  static func end(with error: any Error, in command: any ParsableCommand.Type) -> Never {
+    if error is ValidationError || error is CleanExit || error is ExitCode { command.exit(withError: error) }
     let status = ExitStatus(error)
     switch status {
     case .interrupted where error is CancellationError:
-      note("parley: Interrupted. Run the same command again to start over.")
+      note("parley: Interrupted, no file was written. Run the same command again to start over.")
     case .bug:
       note("parley: \(error) This is a bug of Parley: please report the command and this line.")
     default:

@@ -23,7 +23,7 @@ struct Game: ParsableCommand {
   @Flag(help: "A JSON line for each round.")
   var json = false
 
-  func validate() throws {
+  func check() throws {
     if rounds < 1 { throw ValidationError("--rounds is \(rounds); give 1 or more.") }
   }
 
@@ -44,6 +44,7 @@ struct Game: ParsableCommand {
   }
 
   func run() throws {
+    try check()
     let bytes = try AtomicFile.read(matrix)
     guard let table = try? JSONDecoder().decode(Table.self, from: Data(bytes)) else {
       throw Failure(.badData, "'\(matrix)' is not JSON with a `matrix` and a `reference` of numbers.")

@@ -33,12 +33,14 @@ struct Generate: ParsableCommand {
   @Flag(help: "JSON lines on a terminal too.")
   var json = false
 
-  func validate() throws {
+  func check() throws {
     if (prompt == nil) == (prompts == nil) { throw ValidationError("Give either --prompt or --prompts.") }
     if samples < 1 { throw ValidationError("-n is \(samples); give 1 or more.") }
   }
 
   func run() throws {
+    try check()
+    try sampling.check()
     let session = try Session(model, noise, raw: raw)
     let sampler = PromptSampler(
       try session.policy(adapter, noise), encoder: session.encoder, options: session.generationOptions(sampling))

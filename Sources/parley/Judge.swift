@@ -31,11 +31,12 @@ struct Judge: AsyncParsableCommand {
   @Flag(help: "No progress and no counts.")
   var quiet = false
 
-  func validate() throws {
+  func check() throws {
     if perPrompt < 1 { throw ValidationError("--per-prompt is \(perPrompt); give 1 or more.") }
   }
 
   func run() async throws {
+    try check()
     let judge = try Oracle.parse(oracle)
     let file = try RecordFile<ResponseRecord>(data)
     let sink = RecordSink(out)

@@ -8,6 +8,8 @@ import Tensors
 
 extension Precision: ExpressibleByArgument {}
 
+// `check` instead of the parser's `validate`: an unknown option is then reported before what its absence causes.
+
 /// How the model is run.
 struct ModelOptions: ParsableArguments {
   @Argument(help: ArgumentHelp("A LLaMA-family model in GGUF.", valueName: "model"))
@@ -22,7 +24,7 @@ struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Most positions of a sequence; without it, the model's own limit.", valueName: "n"))
   var ctx: Int?
 
-  func validate() throws {
+  func check() throws {
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads); give 1 or more.") }
     if let ctx, ctx < 1 { throw ValidationError("--ctx is \(ctx); give 1 or more.") }
   }
@@ -36,7 +38,7 @@ struct NoiseOptions: ParsableArguments {
   @Flag(help: "Say which kernels, threads and adapters run.")
   var verbose = false
 
-  func validate() throws {
+  func check() throws {
     if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
   }
 }
@@ -102,7 +104,7 @@ struct SamplerOptions: ParsableArguments {
   @Option(help: "Most tokens of an answer.")
   var maxTokens = 512
 
-  func validate() throws {
+  func check() throws {
     if maxTokens < 1 { throw ValidationError("--max-tokens is \(maxTokens); give 1 or more.") }
     do { try sampler(defaultTemperature: 1).check() } catch { throw ValidationError("\(error)") }
   }

@@ -6,7 +6,7 @@ struct Parley: AsyncParsableCommand {
     commandName: "parley", abstract: "Sample, score and align LLaMA-family GGUF models on CPUs.",
     subcommands: [
       Inspect.self, Tokenize.self, Chat.self, Generate.self, Score.self, Judge.self, Evaluate.self, Export.self,
-      Bench.self, Game.self,
+      Bench.self, Game.self, Train.self, Align.self,
     ])
 
   /// Wrong usage is the argument parser's to report; everything a command throws has its sentence and exit code in
@@ -26,7 +26,9 @@ struct Parley: AsyncParsableCommand {
         try command.run()
       }
     } catch {
-      Failure.end(with: error)
+      Failure.end(with: error, in: type(of: command))
     }
   }
+
+  func run() throws { throw CleanExit.helpRequest(self) }
 }

@@ -12,6 +12,8 @@ final class Progress {
   private var hasBar = false
   private var done = 0
   private var tokens = 0
+  /// Shown behind the count, "loss 0.5".
+  var detail: String?
 
   /// - Parameters:
   ///   - label: what is being done, "Sampling".
@@ -48,6 +50,7 @@ final class Progress {
     var parts = ["\(done)/\(total)"]
     if tokens > 0 { parts.append(String(format: "%.1f tokens/s", Double(tokens) / elapsed)) }
     if done > 0 { parts.append(Self.clock(elapsed / Double(done) * Double(total - done)) + " left") }
+    if let detail { parts.append(detail) }
     return parts.joined(separator: "  ")
   }
 

@@ -16,6 +16,8 @@ struct Session {
 
   /// - Parameter raw: prompts are taken as they are, even when the model has a chat template.
   init(_ options: ModelOptions, _ noise: NoiseOptions, raw: Bool = false) throws {
+    try options.check()
+    try noise.check()
     let kernels = try Self.kernels(threads: options.threads)
     file = try GGUFFile.open(options.path)
     model = try LlamaModel(file, precision: options.precision, kernels: kernels, context: options.ctx)

@@ -25,7 +25,7 @@ struct Tokenize: ParsableCommand {
   @Flag(help: "One JSON object: ids and pieces.")
   var json = false
 
-  func validate() throws {
+  func check() throws {
     if (text == nil) == (file == nil) { throw ValidationError("Give either --text or --file.") }
     if ids && json { throw ValidationError("--ids and --json exclude each other.") }
   }
@@ -36,6 +36,7 @@ struct Tokenize: ParsableCommand {
   }
 
   func run() throws {
+    try check()
     let tokenizer = try Tokenizer(GGUFFile.open(path).metadata)
     let tokens = tokenizer.encode(try content(), parseSpecial: parseSpecial)
     if json {

@@ -43,9 +43,9 @@ enum Program {
     // Files instead of pipes: a full pipe would block the program while nobody reads.
     for name in ["in", "out", "err"] { FileManager.default.createFile(atPath: "\(folder)/\(name)", contents: nil) }
     try Data(input.utf8).write(to: URL(fileURLWithPath: folder + "/in"))
-    process.standardInput = try #require(FileHandle(forReadingAtPath: folder + "/in"))
-    process.standardOutput = try #require(FileHandle(forWritingAtPath: folder + "/out"))
-    process.standardError = try #require(FileHandle(forWritingAtPath: folder + "/err"))
+    process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: folder + "/in"))
+    process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/out"))
+    process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/err"))
     try process.run()
     process.waitUntilExit()
     return Result(

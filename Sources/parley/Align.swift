@@ -1,0 +1,117 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+import GGUF
+import Generation
+import INPO
+import Llama
+import Oracles
+import Tokenization
+
+/// `parley inpo`: the whole loop.
+struct Align: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "inpo", abstract: "Align a model by INPO: rounds of sample, judge, train, evaluate.",
+    discussion: """
+      Settings come from a run file (YAML, one `name: value` a line), from --set, or from both; OUT/config.yaml lists all of
+      them. An interrupted run goes on with --resume and ends the same to the bit.
+      """)
+
+  @OptionGroup var noise: NoiseOptions
+
+  @Option(help: "The run file.")
+  var config: String?
+
+  @Option(help: ArgumentHelp("One setting, over the run file's; can be repeated.", valueName: "name=value"))
+  var set: [String] = []
+
+  @Option(help: "The run folder.")
+  var out: String
+
+  @Flag(help: "Go on with a run begun in OUT.")
+  var resume = false
+
+  func run() async throws {
+    var settings = try config.map { try RunConfig.read($0) } ?? RunConfig()
+    for text in set {
+      guard let equals = text.firstIndex(of: "=") else { throw ValidationError("--set \(text): write name=value.") }
+      try settings.set(String(text[..<equals]), to: String(text[text.index(after: equals)...]))
+    }
+    try settings.requireInputs(file: config ?? "--set")
+
+    let kernels = try Session.kernels(threads: settings.threads == 0 ? nil : settings.threads)
+    let observer = RunObserver(noise)
+    let run = try INPORun(
+      settings, folder: out, resume: resume, kernels: kernels, observer: observer.callbacks,
+      isCancelled: { Interrupt.isReceived })
+    let judge = try Oracle.parse(settings.oracle)
+    let metadata = try GGUFFile.open(settings.model).metadata
+    let encoder = PromptEncoder(
+      tokenizer: try Tokenizer(metadata), template: try ChatTemplate.inFile(metadata), raw: settings.raw)
+    do {
+      let report = try await run.run { policy, reference, prompts, onProgress in
+        let options = GenerationOptions(
+          sampler: SamplerConfig(temperature: settings.evaluateTemperature), seed: settings.seed,
+          maximumTokens: settings.maxNewTokens, endTokens: encoder.tokenizer.endTokens,
+          isCancelled: { Interrupt.isReceived })
+        let evaluator = Evaluator(policy, against: reference, encoder: encoder, options: options, oracle: judge)
+        let result = try await evaluator.run(prompts, samples: settings.evaluateSamples, onProgress: onProgress)
+        return .init(
+          winRate: result.winRate, low: result.ciLow, high: result.ciHigh, meanTokens: result.meanTokens,
+          referenceMeanTokens: result.referenceMeanTokens, kl: result.kl)
+      }
+      observer.end()
+      try Output.text(summary(report, settings))
+    } catch is CancellationError {
+      observer.end()
+      throw Failure.resumable
+    }
+  }
+
+  private func summary(_ report: Report, _ settings: RunConfig) -> String {
+    func number(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
+    var lines: [String] = []
+    for (index, round) in report.rounds.enumerated() {
+      let seconds = round.seconds
+      lines.append(
+        "Round \(index + 1): \(round.pairs) pairs, \(number(seconds.total, 0)) s (sample \(number(seconds.sample, 0)), judge "
+          + "\(number(seconds.judge, 0)), score \(number(seconds.score, 0)), train \(number(seconds.train, 0)), evaluate "
+          + "\(number(seconds.evaluate, 0)))" + (round.winRate.map { ", win rate \(number($0, 3))" } ?? ""))
+    }
+    if let last = report.rounds.last, let rate = last.winRate, let low = last.low, let high = last.high {
+      lines.append(
+        "Held-out win rate against \(settings.reference) under \(report.oracle): \(number(rate, 3)) "
+          + "(95 % interval \(number(low, 3)) to \(number(high, 3)))")
+      if let before = last.referenceMeanTokens, let after = last.meanTokens {
+        lines.append("Mean answer: \(number(before, 1)) tokens before, \(number(after, 1)) after")
+      }
+    }
+    lines.append("Adapters: \(out)/adapter.gguf, and one a round in \(out)/round-N/; report: \(out)/report.md")
+    lines.append("Talk with it: parley chat \(settings.model) --adapter \(out)/adapter.gguf")
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+/// Turns what a run tells into progress on stderr.
+private final class RunObserver {
+  private let noise: NoiseOptions
+  private var progress: Progress?
+
+  init(_ noise: NoiseOptions) { self.noise = noise }
+
+  func end() { progress = nil }
+
+  var callbacks: INPORun.Observer {
+    INPORun.Observer(
+      onPhase: { round, phase, steps in
+        self.progress = Progress("Round \(round), \(phase.rawValue)", total: steps, quiet: self.noise.quiet)
+      },
+      onProgress: { steps, tokens in self.progress?.advance(steps, tokens: tokens) },
+      onStep: { record in self.progress?.detail = String(format: "loss %.4g", record.loss) },
+      onNote: { sentence in
+        guard !self.noise.quiet else { return }
+        self.progress = nil
+        note(sentence)
+      })
+  }
+}

@@ -1,0 +1,171 @@
+import Adapters
+import ArgumentParser
+import Foundation
+import INPO
+import Llama
+import Tensors
+import Tokenization
+import Training
+
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train an adapter on preference pairs.",
+    discussion: """
+      Pairs without frozen log-probs are scored first, under the reference and under the policy that training starts from. OUT
+      gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end, adapter.gguf.
+      """)
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var settings: TrainingSettings
+  @OptionGroup var noise: NoiseOptions
+
+  @Option(help: "JSON lines with `prompt`, `chosen` and `rejected`.")
+  var pairs: String
+
+  @Option(help: "The folder to write.")
+  var out: String
+
+  @Option(help: "The adapter to start from, in GGUF; without it a fresh one, which is the base.")
+  var policy: String?
+
+  @Option(help: "π_ref: base, or an adapter.")
+  var reference = "base"
+
+  @Flag(help: "Take prompts as they are, without the chat template.")
+  var raw = false
+
+  @Flag(help: "Go on from the last checkpoint; the end is the same to the bit.")
+  var resume = false
+
+  func run() throws {
+    try settings.check(startsFresh: policy == nil)
+    var config = RunConfig()
+    try settings.apply(to: &config)
+    let adapterPath = out + "/adapter.gguf"
+    if !resume && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") { throw RunError.folderExists(out) }
+    let session = try Session(model, noise, raw: raw)
+    let digest = try Fingerprint.of(file: model.path)
+    let base = try reference == "base" ? nil : LoRAAdapter.read(gguf: reference)
+    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? fresh(config, session.model)
+    let frozenBy = (
+      reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
+      last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
+    )
+    do {
+      try createFolder()
+      let records = try freeze(session, frozenBy.reference, frozenBy.last)
+      try JSONLines.write(records, to: out + "/pairs.jsonl")
+      let trainer = try Trainer(
+        frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
+        options: TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true),
+        folder: out,
+        fingerprints: [
+          "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
+          "pairs": Fingerprint.of(file: out + "/pairs.jsonl"), "settings": Fingerprint.of(config.yaml.utf8),
+        ])
+      try train(trainer)
+    } catch is CancellationError {
+      throw Failure.resumable
+    }
+    try start.write(gguf: adapterPath)
+    if !noise.quiet { note("The adapter is '\(adapterPath)': parley chat \(model.path) --adapter \(adapterPath)") }
+  }
+
+  private func fresh(_ config: RunConfig, _ model: LlamaModel) throws -> LoRAAdapter {
+    let targets = Set(try LoRATarget.parse(list: config.targets, isTied: model.isTied))
+    return LoRAAdapter.fresh(
+      architecture: "llama", rank: config.rank, alpha: Float(config.alpha), seed: config.seed,
+      shapes: model.adaptable.filter { shape in
+        LoRATarget.parse(tensorName: shape.name).map { targets.contains($0.target) } ?? false
+      })
+  }
+
+  private func createFolder() throws {
+    do {
+      try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
+    } catch {
+      throw Failure(.readOrWrite, "Could not create the folder '\(out)': \(error.localizedDescription)")
+    }
+  }
+
+  private func freeze(_ session: Session, _ reference: NamedPolicy, _ last: NamedPolicy) throws -> [PairRecord] {
+    let file = try RecordFile<PairRecord>(pairs)
+    let encoded = try file.naming { records in
+      try records.enumerated().map { index, record in
+        do { return try record.encoded(by: session.encoder) } catch { throw RecordFault(index: index, reason: error) }
+      }
+    }
+    let progress = Progress("Scoring", total: 2 * encoded.count, quiet: noise.quiet)
+    var done = 0
+    return try FrozenPairs.freeze(
+      encoded, reference: reference, last: last,
+      onProgress: {
+        progress.advance($0 - done)
+        done = $0
+      }, isCancelled: { Interrupt.isReceived })
+  }
+
+  private func train(_ trainer: Trainer) throws {
+    let plan = trainer.plan
+    if !noise.quiet {
+      note(
+        "\(trainer.totalSteps) steps; activations of \(plan.keptBlocks) of \(plan.blocks) blocks are kept, "
+          + "\(mebibytes(plan.activationBytes + plan.adapterBytes)) beside the model.")
+    }
+    let progress = Progress("Training", total: trainer.totalSteps, quiet: noise.quiet)
+    var tokens: Int?
+    try trainer.run(
+      resume: resume,
+      onStep: { record in
+        progress.advance(1, tokens: record.numTokens - (tokens ?? record.numTokens))
+        progress.detail = String(format: "loss %.4g", record.loss)
+        tokens = record.numTokens
+      }, isCancelled: { Interrupt.isReceived })
+  }
+}
+
+/// The settings of training, as text: `RunConfig` reads and checks them, from here as from a run file.
+struct TrainingSettings: ParsableArguments {
+  @Option(help: ArgumentHelp(help("loss"))) var loss: String?
+  @Option(help: ArgumentHelp(help("eta"))) var eta: String?
+  @Option(help: "Weight τ of the reference, at most eta; or give --ratio.") var tau: String?
+  @Option(help: ArgumentHelp(help("ratio"))) var ratio: String?
+  @Option(help: ArgumentHelp(help("beta"))) var beta: String?
+  @Option(help: ArgumentHelp(help("lr"))) var lr: String?
+  @Option(help: ArgumentHelp(help("schedule"))) var schedule: String?
+  @Option(help: ArgumentHelp(help("warmup"))) var warmup: String?
+  @Option(help: ArgumentHelp(help("epochs"))) var epochs: String?
+  @Option(help: ArgumentHelp(help("batch"))) var batch: String?
+  @Option(help: ArgumentHelp(help("rank"))) var rank: String?
+  @Option(help: ArgumentHelp(help("alpha"))) var alpha: String?
+  @Option(help: ArgumentHelp(help("targets"))) var targets: String?
+  @Option(help: ArgumentHelp(help("max-grad-norm"))) var maxGradNorm: String?
+  @Option(help: ArgumentHelp(help("weight-decay"))) var weightDecay: String?
+  @Option(help: ArgumentHelp(help("checkpoint-steps"))) var checkpointSteps: String?
+  @Option(help: ArgumentHelp(help("checkpoint-minutes"))) var checkpointMinutes: String?
+  @Option(help: ArgumentHelp(help("memory"))) var memory: String?
+  @Option(help: ArgumentHelp(help("seed"))) var seed: String?
+
+  private static func help(_ name: String) -> String {
+    let text = ConfigField.named(name)?.help ?? ""
+    return text.prefix(1).uppercased() + text.dropFirst() + "."
+  }
+
+  /// An option that would be ignored is an error.
+  func check(startsFresh: Bool) throws {
+    if tau != nil && ratio != nil { throw ValidationError("Give either --tau or --ratio.") }
+    if !startsFresh && (rank != nil || alpha != nil || targets != nil) {
+      throw ValidationError("--rank, --alpha and --targets are those of --policy already.")
+    }
+  }
+
+  func apply(to config: inout RunConfig) throws {
+    let given = [
+      ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
+      ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
+      ("max-grad-norm", maxGradNorm), ("weight-decay", weightDecay), ("checkpoint-steps", checkpointSteps),
+      ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
+    ]
+    for case (let name, let value?) in given { try config.set(name, to: value) }
+  }
+}
