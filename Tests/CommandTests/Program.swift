@@ -41,8 +41,9 @@ enum Program {
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files instead of pipes: a full pipe would block the program while nobody reads.
-    for name in ["in", "out", "err"] { FileManager.default.createFile(atPath: "\(folder)/\(name)", contents: nil) }
-    try Data(input.utf8).write(to: URL(fileURLWithPath: folder + "/in"))
+    for (name, text) in [("in", input), ("out", ""), ("err", "")] {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+    }
     process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: folder + "/in"))
     process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/out"))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/err"))
