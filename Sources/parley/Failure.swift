@@ -76,7 +76,8 @@ struct Failure: Error, CustomStringConvertible {
     .interrupted, "Interrupted, everything up to here is kept. Go on with the same command and --resume.")
 
   static func end(with error: any Error, in command: any ParsableCommand.Type) -> Never {
-    if error is ValidationError || error is CleanExit || error is ExitCode { command.exit(withError: error) }
+    if let error = error as? ValidationError { return end(with: Failure(.usage, error.message), in: command) }
+    if error is CleanExit || error is ExitCode { command.exit(withError: error) }
     let status = ExitStatus(error)
     switch status {
     case .interrupted where error is CancellationError:
