@@ -11,6 +11,11 @@ public struct PromptEncoder: Sendable {
     /// False when the conversation with the answer does not begin with the ids of the prompt, because a token would
     /// span the boundary. Then `ids` is the answer encoded on its own; warn the user.
     public var followsPrompt: Bool
+
+    public init(ids: [TokenID], followsPrompt: Bool) {
+      self.ids = ids
+      self.followsPrompt = followsPrompt
+    }
   }
 
   public let tokenizer: Tokenizer

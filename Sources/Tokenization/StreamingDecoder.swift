@@ -27,27 +27,15 @@ public struct StreamingDecoder: Sendable {
     return String(decoding: pending, as: UTF8.self)
   }
 
-  /// How many bytes at the end begin a character and may still be completed (Unicode 16, table 3-7).
-  static func incompleteTail(of bytes: [UInt8]) -> Int {
+  /// How many bytes at the end begin a character that the next token may complete. A sequence that can no longer
+  /// become valid is held until its length is full, which delays its U+FFFD and changes nothing else.
+  private static func incompleteTail(of bytes: [UInt8]) -> Int {
     for length in 1...3 where length <= bytes.count {
-      let lead = bytes[bytes.count - length]
-      if lead & 0xc0 == 0x80 { continue }
-      let needs = lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 1
-      guard needs > length else { return 0 }
-      if length > 1, !isSecond(bytes[bytes.count - length + 1], after: lead) { return 0 }
-      return length
+      let byte = bytes[bytes.count - length]
+      if byte & 0xc0 == 0x80 { continue }
+      let needs = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4
+      return needs > length ? length : 0
     }
     return 0
-  }
-
-  /// Whether a continuation byte may follow `lead`: no overlong forms, no surrogates, nothing above U+10FFFF.
-  private static func isSecond(_ byte: UInt8, after lead: UInt8) -> Bool {
-    switch lead {
-    case 0xe0: byte >= 0xa0
-    case 0xed: byte < 0xa0
-    case 0xf0: byte >= 0x90
-    case 0xf4: byte < 0x90
-    default: true
-    }
   }
 }

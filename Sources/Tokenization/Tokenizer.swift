@@ -118,7 +118,8 @@ extension Tokenizer {
     var isControl: [Bool] = []
     for (id, text) in tokens.enumerated() {
       guard !text.isEmpty else { throw .emptyToken(id: id) }
-      texts.append(Array(text.utf8))
+      let utf8 = Array(text.utf8)
+      texts.append(utf8)
       if let first = texts.link(id) { throw .duplicateToken(text, first: first, second: id) }
       // Some files type turn ends such as <|eot_id|> as normal or user-defined; they are control tokens all the same.
       let looksLikeEnd = text.hasPrefix("<|") && TokenizerVocabulary.endTexts.contains(text)
@@ -126,9 +127,9 @@ extension Tokenizer {
       isControl.append(control)
       if control || types[id] == .userDefined {
         special.add(text, id: TokenID(id), isControl: control)
-        strings.append(Array(text.utf8))
+        strings.append(utf8)
       } else {
-        strings.append(ByteAlphabet.bytes(of: text))
+        strings.append(ByteAlphabet.bytes(of: utf8[...]))
         _ = strings.link(id)
       }
     }
@@ -144,13 +145,14 @@ extension Tokenizer {
     var products: [TokenID] = []
     products.reserveCapacity(merges.count)
     for (rank, merge) in merges.enumerated() {
-      let halves = merge.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).map(Substring.init)
+      let halves = Array(merge.utf8).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
       guard halves.count == 2, !halves[0].isEmpty, !halves[1].isEmpty else {
         throw .malformedMerge(merge, index: rank)
       }
-      func id(_ text: some StringProtocol) throws(TokenizerError) -> TokenID {
+      func id(_ text: ArraySlice<UInt8>) throws(TokenizerError) -> TokenID {
         guard let id = strings.find(ByteAlphabet.bytes(of: text)[...]) else {
-          throw .mergeOfAbsentToken(merge: merge, token: String(text), index: rank)
+          let token = String(decoding: text, as: UTF8.self)
+          throw .mergeOfAbsentToken(merge: merge, token: token, index: rank)
         }
         return TokenID(id)
       }

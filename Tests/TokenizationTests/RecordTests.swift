@@ -1,6 +1,6 @@
 import Foundation
-import Tokenization
 import Testing
+import Tokenization
 
 private func roundTrip<Record: Codable>(_: Record.Type, _ line: String) throws -> String {
   let records = try JSONLines.parse(Record.self, Data(line.utf8), file: "t")

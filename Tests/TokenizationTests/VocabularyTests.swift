@@ -31,7 +31,6 @@ struct VocabularyTests {
       $0.tokens = []
       $0.types = []
     }
-    check(.emptyToken(id: 300 - 40)) { $0.tokens[260] = "" }
     check(.emptyToken(id: 258)) { $0.tokens[258] = "" }
     check(.duplicateToken("<s>", first: 258, second: 259)) { $0.tokens[258] = "<s>" }
     check(.typeCount(types: 259, tokens: 260)) { $0.types.removeLast() }

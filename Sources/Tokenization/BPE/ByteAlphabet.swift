@@ -23,14 +23,17 @@ enum ByteAlphabet {
 
   private static let table: [Int16] = (0..<0x144).map { byteOfScalar[UInt32($0)].map(Int16.init) ?? -1 }
 
-  /// The bytes a token text stands for. A text with any character outside the alphabet stands for its own UTF-8,
-  /// as in Hugging Face's decoder.
-  static func bytes(of text: some StringProtocol) -> [UInt8] {
+  /// The bytes a token text, given as UTF-8, stands for. A text with any character outside the alphabet stands for its
+  /// own UTF-8, as in Hugging Face's decoder.
+  static func bytes(of text: ArraySlice<UInt8>) -> [UInt8] {
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.utf8.count)
-    for scalar in text.unicodeScalars {
-      guard scalar.value < table.count, table[Int(scalar.value)] >= 0 else { return Array(text.utf8) }
+    bytes.reserveCapacity(text.count)
+    var position = text.startIndex
+    while position < text.endIndex {
+      let (scalar, next) = decodeScalar(text, at: position)
+      guard scalar.value < table.count, table[Int(scalar.value)] >= 0 else { return Array(text) }
       bytes.append(UInt8(table[Int(scalar.value)]))
+      position = next
     }
     return bytes
   }

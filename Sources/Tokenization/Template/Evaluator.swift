@@ -5,7 +5,7 @@ import Foundation
 
 final class Evaluator {
   /// Bounds for hostile templates; a conversation of a million tokens stays well below them.
-  static let workLimit = 20_000_000
+  static let workLimit = 5_000_000
   static let textLimit = 16 << 20
   static let rangeLimit = 100_000
   static let depthLimit = 150

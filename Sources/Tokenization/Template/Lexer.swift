@@ -182,6 +182,14 @@ struct Lexer {
       position += 1
       while Self.isDigit(peek(position)) { position += 1 }
     }
+    if ["e", "E"].contains(peek(position)) {
+      let digits = position + (["+", "-"].contains(peek(position + 1)) ? 2 : 1)
+      if Self.isDigit(peek(digits)) {
+        isFloat = true
+        position = digits
+        while Self.isDigit(peek(position)) { position += 1 }
+      }
+    }
     let text = String(decoding: source[start..<position], as: UTF8.self)
     if isFloat, let value = Double(text) {
       tokens.append((.float(value), line))
