@@ -117,7 +117,7 @@ import Testing
   // MARK: Running
 
   @Test func aTokenOutsideTheVocabularyChangesNothing() throws {
-    let model = try Tiny.q8_0.load()
+    let model = try Tiny.bytes.load()
     let pass = ForwardPass(try Policy(model))
     let (sequence, other) = (KVSequence(model), KVSequence(model))
     _ = try pass([Run(sequence, model.tokens(3), wanted: false)])
@@ -139,7 +139,7 @@ import Testing
   }
 
   @Test func beyondTheContextChangesNothing() throws {
-    let model = try LlamaModel(Tiny.q8_0.file(), precision: .int16, kernels: kernels(), context: 20)
+    let model = try LlamaModel(Tiny.bytes.file(), precision: .int16, kernels: kernels(), context: 20)
     let pass = ForwardPass(try Policy(model))
     let sequence = KVSequence(model)
     _ = try pass([Run(sequence, model.tokens(18), wanted: false)])
@@ -153,7 +153,7 @@ import Testing
   /// The last token of an answer predicts nothing, so it needs no position: what fits when it is sampled fits when it is
   /// scored and trained on.
   @Test func anAnswerMayEndOnePositionBeyondTheContext() throws {
-    let model = try LlamaModel(Tiny.q8_0.file(), precision: .int16, kernels: kernels(), context: 20)
+    let model = try LlamaModel(Tiny.bytes.file(), precision: .int16, kernels: kernels(), context: 20)
     let policy = try Policy(model, adapter: .random(model, rank: 1))
     let (fits, beyond) = (model.sequence(prompt: 15, answer: 6), model.sequence(prompt: 15, answer: 7))
     let pass = TrainingPass(policy, maximumRows: 40, kept: 0)
@@ -167,7 +167,7 @@ import Testing
   }
 
   @Test func anAdapterOfAnotherModelIsRefused() throws {
-    let model = try Tiny.q8_0.load()
+    let model = try Tiny.bytes.load()
     let wider = try LoRAAdapter.random(Tiny.kQuants.load(), rank: 2, only: { $0 == "blk.1.attn_q.weight" })
     #expect(throws: AdapterError.shape(tensor: "blk.1.attn_q.weight", adapter: [256, 256], model: [64, 64])) {
       try Policy(model, adapter: wider)

@@ -44,7 +44,7 @@ import Testing
     #expect(got.map(bits) == want.map(bits), "\(what)", sourceLocation: sourceLocation)
   }
 
-  @Test(arguments: [Tiny.float, .q8_0, .q4_1, .kQuants], Precision.allCases)
+  @Test(arguments: [Tiny.float, .bytes, .nibbles, .kQuants], Precision.allCases)
   func sampledTokensScoreTheSame(tiny: Tiny, precision: Precision) throws {
     let sampled = try sample(tiny.load(precision))
     let (policy, requests) = (sampled.policy, sampled.requests)
@@ -68,14 +68,14 @@ import Testing
   }
 
   @Test(arguments: [1, 62, 64]) func aReusedPastGivesTheSameAnswers(past: Int) throws {
-    let model = try Tiny.q8_0.load()
+    let model = try Tiny.bytes.load()
     let reused = try sample(model, past: past)
     #expect(reused.requests.count >= 2)
     expectSame(try Scorer(reused.policy).logProbs(reused.requests), reused.logProbs, "a past of \(past)")
   }
 
   @Test(arguments: Precision.allCases) func theTrainersForwardIsTheScorers(precision: Precision) throws {
-    let sampled = try sample(Tiny.q4_1.load(precision))
+    let sampled = try sample(Tiny.nibbles.load(precision))
     for kept in [0, 2] {
       let pass = TrainingPass(sampled.policy, maximumRows: 600, kept: kept)
       for (request, want) in zip(sampled.requests, sampled.logProbs) {
@@ -116,7 +116,7 @@ import Testing
 
   /// Forks go on separately: what one appends, in a shared last page too, the other never sees.
   @Test(arguments: [1, 63, 64, 65]) func forksAreIndependent(length: Int) throws {
-    let model = try Tiny.q8_0.load()
+    let model = try Tiny.bytes.load()
     let policy = try Policy(model)
     let pass = ForwardPass(policy)
     let (prompt, one, other) = (model.tokens(length), model.tokens(4, seed: 2), model.tokens(4, seed: 3))
@@ -134,7 +134,7 @@ import Testing
   // MARK: Adapters
 
   @Test(arguments: Precision.allCases) func scaleZeroAndFreshAdaptersAreTheBase(precision: Precision) throws {
-    let model = try Tiny.q8_0.load(precision)
+    let model = try Tiny.bytes.load(precision)
     let tokens = model.tokens(70)
     let base = bits(try Policy(model).logProbs(tokens))
     let random = LoRAAdapter.random(model, rank: 3)
@@ -145,7 +145,7 @@ import Testing
   }
 
   @Test func refreshTakesTheAdapterAsItIsNow() throws {
-    let model = try Tiny.q8_0.load()
+    let model = try Tiny.bytes.load()
     let tokens = model.tokens(30)
     let adapter = LoRAAdapter.random(model, rank: 2)
     let policy = try Policy(model, adapter: adapter)

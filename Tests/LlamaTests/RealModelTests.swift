@@ -62,8 +62,5 @@ import Testing
       expectClose(logSum[want.position], want.logsumexp, absolute: most, "logsumexp at \(want.position)")
     }
     #expect(fixture.positions.count == 7)
-    let row = logits.row(100)
-    let m = row.reduce(0, +) / Float(row.count)
-    print("DBG spread", (row.reduce(0) { $0 + ($1 - m) * ($1 - m) } / Float(row.count)).squareRoot(), m)
   }
 }

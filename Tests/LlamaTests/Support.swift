@@ -15,9 +15,9 @@ enum Tiny: String, CaseIterable, Sendable {
   /// F16 attention, BF16 feed-forward, every head with its own key.
   case halves
   /// Q8_0, tied, all four heads share one key.
-  case q8_0
+  case bytes
   /// Q4_1 with its own head.
-  case q4_1
+  case nibbles
   /// Q4_K and Q6_K, heads 64 wide.
   case kQuants
 
@@ -33,11 +33,11 @@ enum Tiny: String, CaseIterable, Sendable {
     case .halves:
       tiny.kvHeads = 4
       tiny.format = { $0.contains("ffn") ? .bf16 : .f16 }
-    case .q8_0:
+    case .bytes:
       tiny.kvHeads = 1
       tiny.ffn = 96
       tiny.format = { _ in .q8_0 }
-    case .q4_1:
+    case .nibbles:
       tiny.isTied = false
       tiny.format = { _ in .q4_1 }
     case .kQuants:

@@ -64,7 +64,7 @@ import Testing
   }
 
   /// The rounding of inputs is passed straight through, so int16 stays near the gradient of exact arithmetic.
-  @Test(arguments: [Tiny.q8_0, .q4_1, .kQuants], [1, 3, 8]) func int16Gradients(tiny: Tiny, rank: Int) throws {
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants], [1, 3, 8]) func int16Gradients(tiny: Tiny, rank: Int) throws {
     let file = try tiny.file()
     let model = try file.load(.int16)
     let adapter = LoRAAdapter.random(model, rank: rank)
@@ -131,7 +131,7 @@ import Testing
   }
 
   @Test(arguments: Precision.allCases) func recomputingChangesNoBit(precision: Precision) throws {
-    let model = try Tiny.q8_0.load(precision)
+    let model = try Tiny.bytes.load(precision)
     for adapter in [LoRAAdapter.random(model, rank: 3), patchwork(model)] {
       let policy = try Policy(model, adapter: adapter)
       let sequences = sequences(model)
@@ -142,7 +142,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [Tiny.float, .q4_1, .kQuants]) func threadsAndTablesChangeNoBit(tiny: Tiny) throws {
+  @Test(arguments: [Tiny.float, .nibbles, .kQuants]) func threadsAndTablesChangeNoBit(tiny: Tiny) throws {
     let file = try tiny.file()
     func gradients(_ table: String?, _ threads: Int) throws -> [[UInt32]] {
       let model = try file.load(.int16, table: table, threads: threads)
@@ -158,7 +158,7 @@ import Testing
   }
 
   @Test func aSecondUseOfAPassLeavesNothingOfTheFirst() throws {
-    let model = try Tiny.q4_1.load()
+    let model = try Tiny.nibbles.load()
     let policy = try Policy(model, adapter: .random(model, rank: 3))
     let sequences = sequences(model)
     let pass = TrainingPass(policy, maximumRows: 100, kept: 1)
@@ -172,7 +172,7 @@ import Testing
 
   /// Adding up: a pass over both sequences equals the sum of a pass over each, up to the rounding of sums.
   @Test func gradientsAddUp() throws {
-    let model = try Tiny.q4_1.load()
+    let model = try Tiny.nibbles.load()
     let policy = try Policy(model, adapter: .random(model, rank: 3))
     let sequences = sequences(model)
     let together = try got(policy, sequences)

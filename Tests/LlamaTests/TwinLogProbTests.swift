@@ -38,7 +38,7 @@ import Testing
     expectClose(got, want.logProbs, absolute: floatBound(want, model.config))
   }
 
-  @Test(arguments: [Tiny.q8_0, .q4_1, .kQuants]) func int16Agrees(tiny: Tiny) throws {
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants]) func int16Agrees(tiny: Tiny) throws {
     let file = try tiny.file()
     let model = try file.load(.int16)
     let adapter = LoRAAdapter.random(model, rank: 3)
@@ -51,7 +51,7 @@ import Testing
   /// It is the rounding of inputs that makes the difference: the twin that rounds the same inputs is closer. Not equal,
   /// since an input within float error of a tie may fall the other way; one block, so that few do. Another rounding of
   /// the same size would be √2 times as far from this one as from the exact values.
-  @Test(arguments: [Tiny.q8_0, .q4_1, .kQuants]) func int16RoundsWhatTheTwinRounds(tiny: Tiny) throws {
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants]) func int16RoundsWhatTheTwinRounds(tiny: Tiny) throws {
     var shallow = tiny.model
     shallow.layers = 1
     let file = try shallow.file()
