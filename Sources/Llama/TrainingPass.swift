@@ -85,9 +85,8 @@ public final class TrainingPass {
     let model = policy.model
     for sequence in sequences {
       try model.check(sequence.tokens)
-      guard sequence.tokens.count <= model.context else {
-        throw LlamaError.contextExceeded(needed: sequence.tokens.count, limit: model.context)
-      }
+      let needed = sequence.tokens.count - 1
+      guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
     }
     // The last token predicts nothing that is asked for.
     let runs = sequences.map { (KVSequence(model), $0.tokens.dropLast()) }

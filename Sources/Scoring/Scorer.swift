@@ -61,7 +61,7 @@ public final class Scorer {
     for request in requests {
       guard !request.prompt.isEmpty else { throw LlamaError.emptySequence }
       let longest = request.responses.map(\.count).max() ?? 0
-      let needed = request.prompt.count + longest
+      let needed = request.prompt.count + max(0, longest - 1)  // the last token predicts nothing
       guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
     }
     let prompts = requests.map { _ in KVSequence(model) }

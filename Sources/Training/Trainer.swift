@@ -99,6 +99,7 @@ public final class Trainer {
     resume: Bool, onStep: (MetricsRecord) -> Void = { _ in }, isCancelled: () -> Bool = { Task.isCancelled }
   ) throws {
     try FileManager.default.createDirectory(atPath: folder + "/checkpoint", withIntermediateDirectories: true)
+    if !resume { try removeCheckpoint() }
     let metricsPosition = resume ? try restore() : 0
     let metrics = try MetricsLog(path: metricsPath, position: metricsPosition)
     var tokens = 0
@@ -189,12 +190,26 @@ public final class Trainer {
     try Checkpoint(state: state, buffers: parameters + moments).write(to: checkpointPath)
   }
 
+  /// A run that starts afresh and is killed early must not go on from what was there before.
+  private func removeCheckpoint() throws {
+    guard FileManager.default.fileExists(atPath: checkpointPath) else { return }
+    do {
+      try FileManager.default.removeItem(atPath: checkpointPath)
+    } catch {
+      throw FileError.refused(action: "remove", path: checkpointPath, code: errno)
+    }
+  }
+
   /// - Returns: where the metrics file goes on; 0 without a checkpoint.
   private func restore() throws -> Int {
     guard FileManager.default.fileExists(atPath: checkpointPath) else { return 0 }
     let checkpoint = try Checkpoint.read(checkpointPath)
     for (name, value) in fingerprints where checkpoint.state.fingerprints[name] != value {
       throw TrainerError.otherRun(path: checkpointPath, what: name)
+    }
+    // The seed orders the data, and the checkpoint remembers only a place in that order.
+    guard checkpoint.state.seed == options.seed else {
+      throw TrainerError.otherRun(path: checkpointPath, what: "seed")
     }
     for (name, values) in parameters { try checkpoint.restore(name, into: values, path: checkpointPath) }
     try checkpoint.restore("moments.first", into: optimizer.firstMoments, path: checkpointPath)

@@ -1,0 +1,163 @@
+/// A token's log-probability depends on the model, the adapter and the ids before it. On nothing else, to the bit.
+
+import Adapters
+import Generation
+import Llama
+import Scoring
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct OneForwardTests {
+  /// Around the edges of a page of 64 positions, and two pages and a bit.
+  private static let promptLengths = [1, 63, 64, 65, 130]
+
+  /// Answers sampled in one batch, with the log-probs the generator saw.
+  private struct Sampled {
+    let policy: Policy
+    let requests: [ScoreRequest]
+    let logProbs: [[[Float]]]
+  }
+
+  private func sample(_ model: LlamaModel, past: Int = 0) throws -> Sampled {
+    let policy = try Policy(model, adapter: .random(model, rank: 3))
+    let options = GenerationOptions(
+      sampler: SamplerConfig(temperature: 0.8, topK: 50), seed: 4, maximumTokens: 70, endTokens: [2, 3],
+      maximumSequences: 7)
+    let requests = try Self.promptLengths.filter { $0 > past }.enumerated().map { index, length in
+      let prompt = model.tokens(length, seed: UInt64(length))
+      let earlier = KVSequence(model)
+      _ = try ForwardPass(policy)([Run(earlier, prompt.prefix(past), wanted: false)])
+      return GenerationRequest(prompt: prompt, index: index, samples: 3, past: past > 0 ? earlier : nil)
+    }
+    var answers: [[Sample]] = []
+    try Generator(policy, options).run(requests) { answers.append($1) }
+    return Sampled(
+      policy: policy,
+      requests: zip(requests, answers).map { ScoreRequest(prompt: $0.prompt, responses: $1.map(\.tokens)) },
+      logProbs: answers.map { $0.map(\.logProbs) })
+  }
+
+  private func expectSame(
+    _ got: [[[Float]]], _ want: [[[Float]]], _ what: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    #expect(got.map(bits) == want.map(bits), "\(what)", sourceLocation: sourceLocation)
+  }
+
+  @Test(arguments: [Tiny.float, .bytes, .nibbles, .kQuants], Precision.allCases)
+  func sampledTokensScoreTheSame(tiny: Tiny, precision: Precision) throws {
+    let sampled = try sample(tiny.load(precision))
+    let (policy, requests) = (sampled.policy, sampled.requests)
+    #expect(requests.allSatisfy { $0.responses.allSatisfy { !$0.isEmpty } })
+    #expect(Set(requests.flatMap(\.responses)).count > requests.count, "the samples of a prompt should differ")
+
+    let scorer = Scorer(policy)
+    expectSame(try scorer.logProbs(requests), sampled.logProbs, "in one batch")
+    expectSame(try scorer.logProbs(requests.reversed()), sampled.logProbs.reversed(), "in another order")
+    for (request, want) in zip(requests, sampled.logProbs) {
+      expectSame(try scorer.logProbs([request]), [want], "prompt of \(request.prompt.count) by itself")
+      for (response, want) in zip(request.responses, want) {
+        let alone = ScoreRequest(prompt: request.prompt, responses: [response])
+        expectSame(try scorer.logProbs([alone]), [[want]], "one answer by itself")
+      }
+    }
+    for rows in [1, 7, 64, 512] {
+      expectSame(
+        try Scorer(policy, maximumRows: rows).logProbs(requests), sampled.logProbs, "at most \(rows) rows at once")
+    }
+  }
+
+  @Test(arguments: [1, 62, 64]) func aReusedPastGivesTheSameAnswers(past: Int) throws {
+    let model = try Tiny.bytes.load()
+    let reused = try sample(model, past: past)
+    #expect(reused.requests.count >= 2)
+    expectSame(try Scorer(reused.policy).logProbs(reused.requests), reused.logProbs, "a past of \(past)")
+  }
+
+  @Test(arguments: Precision.allCases) func theTrainersForwardIsTheScorers(precision: Precision) throws {
+    let sampled = try sample(Tiny.nibbles.load(precision))
+    for kept in [0, 2] {
+      let pass = TrainingPass(sampled.policy, maximumRows: 600, kept: kept)
+      for (request, want) in zip(sampled.requests, sampled.logProbs) {
+        let sequences = request.responses.map { ScoredSequence(prompt: request.prompt, answer: $0) }
+        expectSame([try pass.forward(sequences)], [want], "prompt of \(request.prompt.count), \(kept) blocks kept")
+      }
+    }
+  }
+
+  /// The scalar kernels on one thread are the specification.
+  @Test(arguments: Tiny.allCases) func tablesAndThreadsGiveTheSameBits(tiny: Tiny) throws {
+    let file = try tiny.file()
+    func score(_ table: String, _ threads: Int, _ precision: Precision) throws -> [[[Float]]] {
+      let model = try file.load(precision, table: table, threads: threads)
+      let request = ScoreRequest(
+        prompt: model.tokens(66), responses: [model.tokens(5, seed: 2), model.tokens(90, seed: 3)])
+      return try Scorer(Policy(model, adapter: .random(model, rank: 3))).logProbs([request])
+    }
+    for precision in Precision.allCases {
+      let specification = try score("scalar", 1, precision)
+      for table in Kernels.available {
+        for threads in [1, 2, 3] {
+          expectSame(try score(table, threads, precision), specification, "\(table), \(threads) threads, \(precision)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: Tiny.allCases) func logitsAndLogProbsAgree(tiny: Tiny) throws {
+    let model = try tiny.load()
+    let tokens = model.tokens(20)
+    let pass = ForwardPass(try Policy(model))
+    let hidden = try pass([Run(KVSequence(model), tokens.dropLast(), wanted: true)])
+    let (logits, logSum) = Head(model).logits(hidden)
+    let want = try Head(model).logProbs(hidden, targets: Array(tokens.dropFirst()))
+    #expect(bits((0..<19).map { logits[$0, Int(tokens[$0 + 1])] - logSum[$0] }) == bits(want))
+  }
+
+  /// Forks go on separately: what one appends, in a shared last page too, the other never sees.
+  @Test(arguments: [1, 63, 64, 65]) func forksAreIndependent(length: Int) throws {
+    let model = try Tiny.bytes.load()
+    let policy = try Policy(model)
+    let pass = ForwardPass(policy)
+    let (prompt, one, other) = (model.tokens(length), model.tokens(4, seed: 2), model.tokens(4, seed: 3))
+    let trunk = KVSequence(model)
+    _ = try pass([Run(trunk, prompt, wanted: false)])
+    let (first, second) = (trunk.fork(), trunk.fork())
+    _ = try pass([Run(first, one, wanted: true)])
+    let got = try pass([Run(second, other, wanted: true)]).values
+    _ = try pass([Run(trunk, one, wanted: false)])
+    let want = try pass([Run(KVSequence(model), prompt + other, wanted: true)]).values
+    #expect(bits(got) == bits(want.suffix(got.count)))
+    #expect((trunk.length, second.length) == (length + 4, length + 4))
+  }
+
+  // MARK: Adapters
+
+  @Test(arguments: Precision.allCases) func scaleZeroAndFreshAdaptersAreTheBase(precision: Precision) throws {
+    let model = try Tiny.bytes.load(precision)
+    let tokens = model.tokens(70)
+    let base = bits(try Policy(model).logProbs(tokens))
+    let random = LoRAAdapter.random(model, rank: 3)
+    let fresh = LoRAAdapter.fresh(architecture: "llama", rank: 4, alpha: 8, seed: 1, shapes: model.adaptable)
+    #expect(bits(try Policy(model, adapter: random, scale: 0).logProbs(tokens)) == base)
+    #expect(bits(try Policy(model, adapter: fresh).logProbs(tokens)) == base)
+    #expect(bits(try Policy(model, adapter: random).logProbs(tokens)) != base)
+  }
+
+  @Test func refreshTakesTheAdapterAsItIsNow() throws {
+    let model = try Tiny.bytes.load()
+    let tokens = model.tokens(30)
+    let adapter = LoRAAdapter.random(model, rank: 2)
+    let policy = try Policy(model, adapter: adapter)
+    let before = bits(try policy.logProbs(tokens))
+    for module in adapter.modules {
+      for i in 0..<module.a.count { module.a.pointer[i] *= 1.5 }
+      for i in 0..<module.b.count { module.b.pointer[i] += 0.01 }
+    }
+    #expect(bits(try policy.logProbs(tokens)) == before)
+    policy.refresh()
+    let after = bits(try policy.logProbs(tokens))
+    #expect(after == bits(try Policy(model, adapter: adapter).logProbs(tokens)))
+    #expect(after != before)
+  }
+}

@@ -1,0 +1,66 @@
+/// SmolLM2 against float64 arithmetic on the same stored weights. The fixture is made by `tools/make_logprob_fixture.py`,
+/// which shares no code with this package.
+
+import Foundation
+import GGUF
+import Llama
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct RealModelTests {
+  private struct Fixture: Decodable {
+    struct Position: Decodable {
+      let position: Int
+      let logsumexp: Double
+      let ids: [Int]
+      let logits: [Double]
+    }
+    let model: String
+    let ids: [TokenID]
+    let logps: [Double]
+    let positions: [Position]
+  }
+
+  private static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  private func fixture() throws -> Fixture {
+    let data = try Data(contentsOf: Self.root.appending(path: "Tests/Fixtures/logprobs-smollm2.json"))
+    return try JSONDecoder().decode(Fixture.self, from: data)
+  }
+
+  private func load(_ fixture: Fixture, _ precision: Precision) throws -> LlamaModel {
+    let path = Self.root.appending(path: "weights/\(fixture.model)").path
+    try #require(FileManager.default.fileExists(atPath: path), "\(path) is missing: run `make weights`.")
+    return try GGUFFile.open(path).load(precision)
+  }
+
+  /// int16: the project's promise. f32: a product of K terms is off by √(K/6) · 2⁻²⁴ of its size, 1e-6 at K = 1536; 30
+  /// blocks of 11 stages make that √333 times as much, 1.8e-5, of logits that spread by about 3: a deviation of 5e-5.
+  /// Its mean is four fifths of it, and the worst of 270 stays within four times.
+  @Test(arguments: [(Precision.int16, 4e-4, 5e-3), (.f32, 4e-5, 2e-4)])
+  func logProbs(precision: Precision, mean: Double, most: Double) throws {
+    let fixture = try fixture()
+    let got = try Policy(load(fixture, precision)).logProbs(fixture.ids)
+    let distances = zip(got, fixture.logps).map { abs(Double($0) - $1) }
+    #expect(distances.count == 270 && distances.allSatisfy(\.isFinite))
+    #expect(distances.reduce(0, +) / Double(distances.count) <= mean)
+    #expect(try #require(distances.max()) <= most)
+  }
+
+  /// A log-probability is a difference, in which errors that all logits share cancel; a logit may be off by twice as much.
+  @Test(arguments: [(Precision.int16, 1e-2), (.f32, 4e-4)])
+  func logits(precision: Precision, most: Double) throws {
+    let fixture = try fixture()
+    let model = try load(fixture, precision)
+    let hidden = try ForwardPass(Policy(model))([Run(KVSequence(model), fixture.ids, wanted: true)])
+    let (logits, logSum) = Head(model).logits(hidden)
+    for want in fixture.positions {
+      let got = want.ids.map { logits[want.position, $0] }
+      expectClose(got, want.logits, absolute: most, "position \(want.position)")
+      expectClose(logSum[want.position], want.logsumexp, absolute: most, "logsumexp at \(want.position)")
+    }
+    #expect(fixture.positions.count == 7)
+  }
+}

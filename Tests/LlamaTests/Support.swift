@@ -1,0 +1,168 @@
+/// What the model's tests share: tiny models with their float64 twins, random adapters and tokens, bits.
+
+import Adapters
+import GGUF
+import Llama
+import ReferenceModel
+import Tensors
+import TestSupport
+
+/// Tiny models that differ in everything a file can differ in. A weight has variance 2/in, so that attention is far from
+/// even and log-probabilities spread over some nats.
+enum Tiny: String, CaseIterable, Sendable {
+  /// F32, its own head, divided frequencies, two query heads to a key, a vocabulary of two tiles and a bit.
+  case float
+  /// F16 attention, BF16 feed-forward, every head with its own key.
+  case halves
+  /// Q8_0, tied, all four heads share one key.
+  case bytes
+  /// Q4_1 with its own head.
+  case nibbles
+  /// Q4_K and Q6_K, heads 64 wide.
+  case kQuants
+
+  var model: TinyModel {
+    var tiny = TinyModel()
+    tiny.layers = 3
+    tiny.seed = 7
+    switch self {
+    case .float:
+      tiny.isTied = false
+      tiny.hasRopeFactors = true
+      tiny.tokens = (0..<2100).map { "<\($0)>" }
+    case .halves:
+      tiny.kvHeads = 4
+      tiny.format = { $0.contains("ffn") ? .bf16 : .f16 }
+    case .bytes:
+      tiny.kvHeads = 1
+      tiny.ffn = 96
+      tiny.format = { _ in .q8_0 }
+    case .nibbles:
+      tiny.isTied = false
+      tiny.format = { _ in .q4_1 }
+    case .kQuants:
+      tiny.dim = 256
+      tiny.ffn = 256
+      tiny.layers = 2
+      tiny.hasRopeFactors = true
+      tiny.format = { $0.contains("attn") ? .q4_K : .q6_K }
+    }
+    tiny.deviation = (2 / Float(tiny.dim)).squareRoot()
+    return tiny
+  }
+
+  func file() throws -> GGUFFile { try model.file() }
+
+  func load(_ precision: Precision = .int16, table: String? = nil, threads: Int = 2) throws -> LlamaModel {
+    try file().load(precision, table: table, threads: threads)
+  }
+}
+
+extension TinyModel {
+  func file() throws -> GGUFFile { try writer().file() }
+}
+
+extension GGUFWriter {
+  /// Written to a folder of its own and opened.
+  func file() throws -> GGUFFile {
+    let path = try temporaryFolder() + "/tiny.gguf"
+    try write(to: path)
+    return try GGUFFile.open(path)
+  }
+}
+
+extension GGUFFile {
+  func load(_ precision: Precision = .int16, table: String? = nil, threads: Int = 2) throws -> LlamaModel {
+    try LlamaModel(self, precision: precision, kernels: kernels(table, threads: threads))
+  }
+
+  /// The same numbers for the twin.
+  func twin() throws -> TwinModel {
+    let c = try LlamaConfig(metadata)
+    var floats: [String: (rows: Int, columns: Int, values: [Float])] = [:]
+    for tensor in tensors {
+      let view = try weight(tensor.name)
+      floats[tensor.name] = (view.rows, view.columns, try self.floats(tensor.name).values)
+    }
+    let config = TwinConfig(
+      dim: c.dim, blockCount: c.blockCount, headCount: c.headCount, kvHeadCount: c.kvHeadCount, headDim: c.headDim,
+      ffnDim: c.feedForward, vocabularySize: try weight(TensorName.tokenEmbd).rows, eps: Double(c.normEpsilon),
+      ropeBase: Double(c.ropeBase))
+    return TwinModel(config: config, floats: floats)
+  }
+
+  /// The weights whose inputs precision `int16` rounds.
+  var quantizedNames: Set<String> {
+    let isTied = tensor(TensorName.output) == nil
+    let products = tensors.filter { $0.name != TensorName.tokenEmbd || isTied }
+    return Set(products.filter { $0.format?.isFloat == false }.map(\.name))
+  }
+}
+
+/// A table this machine has; the best one when `table` is nil.
+func kernels(_ table: String? = nil, threads: Int = 2) -> Kernels {
+  guard let kernels = Kernels(table: table, threads: threads) else { preconditionFailure("no table \(table ?? "")") }
+  return kernels
+}
+
+extension LoRAAdapter {
+  /// A and B both random, so that every gradient counts (a fresh B of zeros hides A's). A's rows have length 1, and B is
+  /// such that the adapted change has about `strength` times the size of the weight's own result.
+  static func random(
+    _ model: LlamaModel, rank: Int, alpha: Float = 5, strength: Float = 0.3, seed: UInt64 = 3,
+    only: (String) -> Bool = { _ in true }
+  ) -> LoRAAdapter {
+    let modules = model.adaptable.filter { only($0.name) }.map { shape in
+      let (stream, scale) = (Seeded(seed, shape.name), alpha / Float(rank))
+      let a = stream.normals(rank * (shape.columns + shape.rows), deviation: 1)
+      let (ofA, ofB) = (1 / Float(shape.columns).squareRoot(), strength / (scale * Float(rank).squareRoot()))
+      return LoRAModule(
+        name: shape.name, a: Matrix(rank, shape.columns, a.prefix(rank * shape.columns).map { ofA * $0 }),
+        b: Matrix(shape.rows, rank, a.suffix(rank * shape.rows).map { ofB * $0 }))
+    }
+    return LoRAAdapter(architecture: "llama", alpha: alpha, modules: modules)
+  }
+
+  var twin: TwinAdapter {
+    TwinAdapter(
+      Dictionary(
+        uniqueKeysWithValues: modules.map { module in
+          (
+            module.name,
+            TwinLoRA(
+              a: TwinTensor(rows: module.a.rows, columns: module.a.columns, floats: module.a.values),
+              b: TwinTensor(rows: module.b.rows, columns: module.b.columns, floats: module.b.values),
+              scale: Double(scale(of: module)))
+          )
+        }))
+  }
+}
+
+extension LlamaModel {
+  /// Random token ids.
+  func tokens(_ count: Int, seed: UInt64 = 1) -> [TokenID] {
+    Seeded(seed).integers(count, below: vocabularySize).map(TokenID.init)
+  }
+
+  func sequence(prompt: Int, answer: Int, seed: UInt64 = 1) -> ScoredSequence {
+    ScoredSequence(
+      prompt: tokens(prompt, seed: 2 * seed), answer: tokens(answer, seed: 2 * seed + 1))
+  }
+}
+
+extension ScoredSequence {
+  var prompt: [TokenID] { Array(tokens.prefix(answerStart)) }
+  var ids: [Int] { tokens.map(Int.init) }
+}
+
+/// Equal means equal bits.
+func bits(_ values: [Float]) -> [UInt32] { values.map(\.bitPattern) }
+func bits(_ values: [[Float]]) -> [[UInt32]] { values.map(bits) }
+
+extension Policy {
+  /// Log-probability of every token but the first, in one pass.
+  func logProbs(_ tokens: [TokenID]) throws -> [Float] {
+    let hidden = try ForwardPass(self)([Run(KVSequence(model), tokens.dropLast(), wanted: true)])
+    return try Head(model).logProbs(hidden, targets: Array(tokens.dropFirst()))
+  }
+}

@@ -1,0 +1,78 @@
+/// The fast forward against the float64 twin, at every position of sequences longer than a page of the cache.
+
+import Adapters
+import Llama
+import ReferenceModel
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct TwinLogProbTests {
+  /// 4 standard deviations of the error of a log-probability, when the result of each stage carries an independent
+  /// relative error: `perStage` in each of `stages`. The errors reach the logits relative to their size.
+  private func bound(_ twin: TwinTape, perStage: Double, stages: Int) -> Double {
+    let largest = twin.logits.values.reduce(0) { max($0, abs($1)) }
+    return 4 * perStage * Double(stages).squareRoot() * largest
+  }
+
+  /// Float: 11 stages a block and 3 after them. A sum of K products rounds K times; a rounding is uniform within 2⁻²⁴,
+  /// so its deviation is 2⁻²⁴/√3, of a partial sum whose mean square is half that of the whole.
+  private func floatBound(_ twin: TwinTape, _ config: LlamaConfig) -> Double {
+    let longest = Double(max(config.dim, config.feedForward))
+    return bound(twin, perStage: (longest / 6).squareRoot() * 0x1p-24, stages: 11 * config.blockCount + 3)
+  }
+
+  /// int16: the inputs of 4 products a block and of the head are rounded to steps of amax/32767. A rounding's deviation
+  /// is a step/√12, and amax of a block about 3 times the values' own deviation.
+  private func int16Bound(_ twin: TwinTape, _ config: LlamaConfig) -> Double {
+    bound(twin, perStage: 3 / 32767 / 12.0.squareRoot(), stages: 4 * config.blockCount + 1)
+  }
+
+  @Test(arguments: Tiny.allCases, [0, 1, 3, 8]) func floatAgrees(tiny: Tiny, rank: Int) throws {
+    let file = try tiny.file()
+    let model = try file.load(.f32)
+    let adapter = rank == 0 ? nil : LoRAAdapter.random(model, rank: rank)
+    let tokens = model.tokens(100)
+    let want = try file.twin().forward(tokens.map(Int.init), adapter?.twin ?? TwinAdapter())
+    let got = try Policy(model, adapter: adapter).logProbs(tokens)
+    expectClose(got, want.logProbs, absolute: floatBound(want, model.config))
+  }
+
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants]) func int16Agrees(tiny: Tiny) throws {
+    let file = try tiny.file()
+    let model = try file.load(.int16)
+    let adapter = LoRAAdapter.random(model, rank: 3)
+    let tokens = model.tokens(100)
+    let exact = try file.twin().forward(tokens.map(Int.init), adapter.twin)
+    let got = try Policy(model, adapter: adapter).logProbs(tokens)
+    expectClose(got, exact.logProbs, absolute: int16Bound(exact, model.config))
+  }
+
+  /// It is the rounding of inputs that makes the difference: the twin that rounds the same inputs is closer. Not equal,
+  /// since an input within float error of a tie may fall the other way; one block, so that few do. Another rounding of
+  /// the same size would be √2 times as far from this one as from the exact values.
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants]) func int16RoundsWhatTheTwinRounds(tiny: Tiny) throws {
+    var shallow = tiny.model
+    shallow.layers = 1
+    let file = try shallow.file()
+    let model = try file.load(.int16)
+    let tokens = model.tokens(100)
+    let got = try Policy(model).logProbs(tokens)
+    func meanDistance(_ twin: TwinModel) -> Double {
+      let want = twin.forward(tokens.map(Int.init)).logProbs
+      return zip(got, want).reduce(0) { $0 + abs(Double($1.0) - $1.1) } / Double(got.count)
+    }
+    let exact = try file.twin()
+    var rounding = exact
+    rounding.int16Inputs = file.quantizedNames
+    #expect(meanDistance(rounding) < meanDistance(exact))
+  }
+
+  @Test(arguments: [Tiny.float, .halves]) func floatWeightsAreNeverRounded(tiny: Tiny) throws {
+    let file = try tiny.file()
+    let tokens = try file.load().tokens(70)
+    let int16 = try Policy(file.load(.int16)).logProbs(tokens)
+    let float = try Policy(file.load(.f32)).logProbs(tokens)
+    #expect(bits(int16) == bits(float))
+  }
+}
