@@ -1,4 +1,5 @@
 /// Random inputs, guarded outputs and comparisons for the kernel tests.
+import Foundation
 import Tensors
 import Testing
 
@@ -71,7 +72,25 @@ func expectClose(
 /// Half the distance between two floats near 1.
 let eps = 0x1p-24
 
-/// Weights of any format in memory, with 0xff (NaN as any float) before and behind.
+/// Bytes that end where a page ends that nobody may read; 0xff (NaN as any float) before them.
+private final class FencedBytes {
+  let bytes: UnsafeMutableRawBufferPointer
+  private let map: UnsafeMutableRawBufferPointer
+
+  init(count: Int) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let size = (count + 256 + page - 1) / page * page
+    let start = mmap(nil, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)!
+    precondition(start != MAP_FAILED && mprotect(start + size, page, PROT_NONE) == 0, "no memory for a test")
+    map = UnsafeMutableRawBufferPointer(start: start, count: size + page)
+    memset(start, 0xff, size)
+    bytes = UnsafeMutableRawBufferPointer(start: start + size - count, count: count)
+  }
+
+  deinit { munmap(map.baseAddress, map.count) }
+}
+
+/// Weights of any format in fenced memory.
 struct Blocks {
   enum Kind: CaseIterable { case random, allOnes, zeroScale, denormalScale, infiniteScale, nanScale }
 
@@ -79,14 +98,11 @@ struct Blocks {
   /// At least the largest |scale · integer| + |minimum| of any weight, for finite scales.
   let magnitude: Double
 
-  private static let padding = 256
-
   init(_ format: WeightFormat, _ rows: Int, _ columns: Int, _ kind: Kind = .random, seed: UInt64 = 1) {
     var random = Seeded(seed)
     let count = rows * format.bytes(for: columns)!
-    let memory = Buffer<UInt8>(count: count + 2 * Self.padding)
-    memory.fill(0xff)
-    let bytes = UnsafeMutableRawBufferPointer(start: memory.pointer + Self.padding, count: count)
+    let memory = FencedBytes(count: count)
+    let bytes = memory.bytes
     for block in 0..<count / format.bytesPerBlock {
       let at = block * format.bytesPerBlock
       // The last block of every three is extreme, so that ordinary values are its neighbours.

@@ -81,7 +81,7 @@ func linearBackwardEqualsScalar(table: String, format: WeightFormat) {
 
 @Test(arguments: Kernels.available, [WeightFormat.q8_0, .q4_1, .q4_K, .q6_K, .f16])
 func noResultDependsOnThreadsOrNeighbours(table: String, format: WeightFormat) {
-  // Large enough that seven panels, or six slices, are shared between the threads.
+  // Large enough that the seven panels are shared between the threads.
   let (rows, outputs, n) = (160, 200, 1536)
   let w = Blocks(format, outputs, n).view
   let x = activations(rows, n, odd: true)
@@ -99,9 +99,16 @@ func noResultDependsOnThreadsOrNeighbours(table: String, format: WeightFormat) {
         Array(together[row * outputs..<(row + 1) * outputs]), "row \(row) alone")
     }
   }
-  let together = backward(kernels(table), dx, dy, rows: rows, w)
-  for threads in 2...3 {
-    expectSameBits(backward(kernels(table, threads: threads), dx, dy, rows: rows, w), together, "\(threads) threads")
+  // Six slices of columns for the threads, and two, which are too few, so that rows are parted as well.
+  for width in [n, 512] {
+    let w = Blocks(format, outputs, width).view
+    let dx = Array(dx.prefix(rows * width))
+    let together = backward(kernels(table), dx, dy, rows: rows, w)
+    for threads in 2...3 {
+      expectSameBits(backward(kernels(table, threads: threads), dx, dy, rows: rows, w), together, "\(threads) threads")
+    }
+    let alone = backward(kernels(table), Array(dx.suffix(width)), Array(dy.suffix(outputs)), rows: 1, w)
+    expectSameBits(alone, Array(together.suffix(width)), "last row alone")
   }
 }
 

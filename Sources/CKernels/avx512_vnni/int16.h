@@ -115,13 +115,15 @@ static void product_groups_of_16(const k_int16_product *c, const int_panel *pane
 static void linear_int16_vnni(const k_int16_product *c, size_t begin, size_t end) {
     const k_format_info facts = k_format_facts(c->format);
     const size_t row_bytes = c->n_in / facts.block_values * facts.block_bytes;
+    const size_t chunk_bytes = K_CHUNK / facts.block_values * facts.block_bytes;
     int_panel panel;
     for (size_t o = begin * K_PANEL; o < end * K_PANEL && o < c->n_out; o += K_PANEL)
         for (size_t first = 0; first < c->n_in; first += K_CHUNK) {
             size_t n = c->n_in - first < K_CHUNK ? c->n_in - first : K_CHUNK;
+            const size_t start = first / K_CHUNK * chunk_bytes;
             const uint8_t *row[K_PANEL];
-            row_pointers(row, c->w + o * row_bytes + first / facts.block_values * facts.block_bytes, row_bytes,
-                         c->n_out - o);
+            row_pointers(row, c->w + o * row_bytes + start, row_bytes, c->n_out - o);
+            prefetch_rows(row, start, chunk_bytes, row_bytes);
             expand(&panel, row, c->format, n);
             switch (c->format) {
             case K_Q4_1:

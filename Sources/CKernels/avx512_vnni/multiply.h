@@ -28,18 +28,17 @@ K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a
             _mm512_mask_storeu_ps(out + (size_t)r * out_stride + 16 * c, columns[c], acc[r][c]);
 }
 
-static void tiles_of_32(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
-                        size_t m, size_t k, bool accumulate, __mmask16 last) {
-    size_t t = 0;
-#define TILE(rows) \
-    float_tile(out + t * out_stride, out_stride, a + t * a_stride, a_stride, b, b_stride, k, accumulate, last, 2, rows)
-    for (; t + 6 <= m; t += 6) TILE(6);
-    switch (m - t) {
+/* The same for `rows` up to 6 and two registers: a constant for the compiler. */
+K_INLINE void tile_of_32(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+                         size_t b_stride, size_t k, bool accumulate, __mmask16 last, size_t rows) {
+#define TILE(rows) float_tile(out, out_stride, a, a_stride, b, b_stride, k, accumulate, last, 2, rows)
+    switch (rows) {
     case 1: TILE(1); break;
     case 2: TILE(2); break;
     case 3: TILE(3); break;
     case 4: TILE(4); break;
     case 5: TILE(5); break;
+    default: TILE(6); break;
     }
 #undef TILE
 }
@@ -57,14 +56,19 @@ static void tiles_of_16(float *out, size_t out_stride, const float *a, size_t a_
 
 static void multiply_avx512(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
                             size_t b_stride, size_t m, size_t n, size_t k, bool accumulate) {
-    for (size_t j = 0; j < n; j += 32) {
-        size_t width = n - j < 32 ? n - j : 32, in_last = width > 16 ? width - 16 : width;
-        __mmask16 last = (__mmask16)((1u << in_last) - 1);
-        if (width > 16)
-            tiles_of_32(out + j, out_stride, a, a_stride, b + j, b_stride, m, k, accumulate, last);
-        else
-            tiles_of_16(out + j, out_stride, a, a_stride, b + j, b_stride, m, k, accumulate, last);
-    }
+    const size_t rest = n % 32, wide = rest > 0 && rest <= 16 ? n - rest : n;
+    /* As many columns as keep 32 KB of b in the first cache while all rows pass: long runs of out for a short k. */
+    const size_t run = k < 256 ? 8192 / (k + 1) / 32 * 32 + 32 : 32;
+    for (size_t first = 0; first < wide; first += run)
+        for (size_t t = 0; t < m; t += 6)
+            for (size_t j = first; j < wide && j < first + run; j += 32) {
+                __mmask16 last = wide - j < 32 ? (__mmask16)((1u << (wide - j - 16)) - 1) : 0xffff;
+                tile_of_32(out + t * out_stride + j, out_stride, a + t * a_stride, a_stride, b + j, b_stride, k,
+                           accumulate, last, m - t);
+            }
+    if (wide < n)
+        tiles_of_16(out + wide, out_stride, a, a_stride, b + wide, b_stride, m, k, accumulate,
+                    (__mmask16)((1u << rest) - 1));
 }
 
 /* ---- Panels of floats ---- */
