@@ -35,6 +35,25 @@ enum Program {
   static func run(
     _ arguments: [String], input: String = "", environment: [String: String] = [:]
   ) throws -> Result {
+    let running = try launch(arguments, input: input, environment: environment)
+    return try running.end()
+  }
+
+  /// A program that runs, for tests that stop it on its way.
+  struct Running {
+    let process: Process
+    fileprivate let folder: String
+
+    func end() throws -> Result {
+      process.waitUntilExit()
+      return Result(
+        code: process.terminationStatus, output: try text(folder + "/out"), errors: try text(folder + "/err"))
+    }
+  }
+
+  static func launch(
+    _ arguments: [String], input: String = "", environment: [String: String] = [:]
+  ) throws -> Running {
     let folder = try temporaryFolder()
     let process = Process()
     process.executableURL = URL(fileURLWithPath: path)
@@ -48,9 +67,7 @@ enum Program {
     process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/out"))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/err"))
     try process.run()
-    process.waitUntilExit()
-    return Result(
-      code: process.terminationStatus, output: try text(folder + "/out"), errors: try text(folder + "/err"))
+    return Running(process: process, folder: folder)
   }
 
   static func text(_ path: String) throws -> String {

@@ -1,0 +1,165 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `train` and `inpo` on tiny models: what they write, what they refuse, and that nothing is lost.
+struct TrainingTests {
+  private func pairs(_ shop: Workshop, count: Int) throws -> String {
+    let lines = (0..<count).map {
+      #"{"prompt":"Question \#($0)?","chosen":"Yes, \#($0).","rejected":"No, no, no, not \#($0)."}"#
+    }
+    return try shop.file("pairs.jsonl", lines.joined(separator: "\n"))
+  }
+
+  private func arguments(_ shop: Workshop, _ pairs: String, _ out: String, epochs: Int = 10) -> [String] {
+    [
+      "train", shop.model, "--pairs", pairs, "--out", out, "--rank", "4", "--lr", "1e-3", "--batch", "2", "--epochs",
+      "\(epochs)",
+      "--schedule", "constant", "--checkpoint-steps", "1", "--eta", "0.05", "--ratio", "0.5",
+    ]
+  }
+
+  private func metrics(_ out: String) throws -> [[String: Any]] {
+    try Program.Result(code: 0, output: Program.text(out + "/metrics.jsonl"), errors: "").objects()
+  }
+
+  private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
+
+  @Test func trainingStartsAtItsTargetAndLearns() throws {
+    let shop = try Workshop()
+    let out = shop.folder + "/out"
+    let result = try Program.run(arguments(shop, try pairs(shop, count: 4), out))
+    #expect(result.code == 0, "\(result.errors)")
+    let steps = try metrics(out)
+    #expect(steps.count == 20, "10 epochs of 4 pairs in steps of 2")
+    // Policy, reference and last policy are one: h is 0, and the loss (0 − 1/(2η))² = 100 for η = 1/20.
+    #expect(steps.first?["loss"] as? Double == 100)
+    #expect(try #require(steps.last?["loss"] as? Double) < 90)
+    let frozen = try Program.Result(code: 0, output: Program.text(out + "/pairs.jsonl"), errors: "").objects()
+    for pair in frozen {
+      #expect(pair["reference_chosen_logps"] as? Double == pair["last_chosen_logps"] as? Double)
+      #expect(pair["reference_fingerprint"] as? String != nil)
+    }
+
+    // What was written is an adapter of this model that prefers the chosen answers.
+    let scored = try Program.run([
+      "score", shop.model, "--data", out + "/pairs.jsonl", "--adapter", out + "/adapter.gguf", "--reference", "base",
+      "--quiet",
+    ])
+    for pair in try scored.objects() { #expect(try #require(pair["ratio"] as? Double) > 0) }
+
+    let again = try Program.run(arguments(shop, try pairs(shop, count: 4), out))
+    #expect(again.code == 64)
+    #expect(again.errors.contains("--resume"))
+  }
+
+  @Test(arguments: [SIGKILL, SIGINT])
+  func aStoppedRunEndsWithTheSameAdapter(signal: Int32) throws {
+    let shop = try Workshop { $0.layers = 4 }
+    let (whole, stopped) = (shop.folder + "/whole", shop.folder + "/stopped")
+    let data = try pairs(shop, count: 8)
+    #expect(try Program.run(arguments(shop, data, whole, epochs: 60)).code == 0)
+
+    let running = try Program.launch(arguments(shop, data, stopped, epochs: 60))
+    while running.process.isRunning, (try? metrics(stopped).count) ?? 0 < 3 { usleep(1000) }
+    kill(running.process.processIdentifier, signal)
+    let result = try running.end()
+    #expect(!FileManager.default.fileExists(atPath: stopped + "/adapter.gguf"), "it was stopped before its end")
+    if signal == SIGINT {
+      #expect(result.code == 130)
+      #expect(result.errors.contains("--resume"))
+    }
+    let resumed = try Program.run(arguments(shop, data, stopped, epochs: 60) + ["--resume"])
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    #expect(try bytes(stopped + "/adapter.gguf") == bytes(whole + "/adapter.gguf"))
+    #expect(try metrics(stopped).map { $0["loss"] as? Double } == metrics(whole).map { $0["loss"] as? Double })
+  }
+
+  @Test func settingsWithoutMeaningAreRefused() throws {
+    let shop = try Workshop()
+    let data = try pairs(shop, count: 2)
+    func code(_ more: [String]) throws -> Int32 {
+      try Program.run(["train", shop.model, "--pairs", data, "--out", shop.folder + "/out"] + more).code
+    }
+    #expect(try code(["--lr", "fast"]) == 64)
+    #expect(try code(["--tau", "0.1", "--ratio", "0.5"]) == 64)
+    #expect(try code(["--policy", shop.adapter, "--rank", "8"]) == 64)
+    #expect(try code(["--loss", "perfect"]) == 64)
+    #expect(!FileManager.default.fileExists(atPath: shop.folder + "/out"))
+  }
+
+  // MARK: inpo
+
+  private func runFile(_ shop: Workshop, _ more: String = "") throws -> String {
+    let prompts = (0..<8).map { #"{"prompt":"Tell me about \#($0)."}"# }.joined(separator: "\n")
+    return try shop.file(
+      "run.yaml",
+      """
+      model: \(shop.model)
+      prompts: \(try shop.file("train.jsonl", prompts))
+      evaluate-prompts: \(try shop.prompts())
+      rounds: 2
+      samples: 4
+      max-new-tokens: 10
+      batch: 2
+      epochs: 2
+      rank: 4
+      lr: 1e-3
+      \(more)
+      """)
+  }
+
+  @Test func inpoRunsItsRoundsAndReports() throws {
+    let shop = try Workshop()
+    let out = shop.folder + "/run"
+    let arguments = ["inpo", "--config", try runFile(shop), "--set", "pairs=soft", "--out", out]
+    let result = try Program.run(arguments)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(result.output.contains("win rate against base under rule:concise"))
+    #expect(result.output.contains("parley chat \(shop.model) --adapter \(out)/adapter.gguf"))
+    let report = try #require(
+      JSONSerialization.jsonObject(with: bytes(out + "/report.json")) as? [String: Any])
+    let rounds = try #require(report["rounds"] as? [[String: Any]])
+    #expect(rounds.count == 2)
+    for round in rounds {
+      #expect(round["pairs"] as? Int == 4)
+      #expect(round["win_rate"] as? Double != nil && round["kl"] as? Double != nil)
+    }
+    #expect(try bytes(out + "/adapter.gguf") == bytes(out + "/round-2/adapter.gguf"))
+    #expect(try bytes(out + "/round-1/adapter.gguf") != bytes(out + "/round-2/adapter.gguf"))
+
+    let refused = try Program.run(arguments)
+    #expect(refused.code == 64)
+    #expect(refused.errors.contains("--resume"))
+    let adapter = try bytes(out + "/adapter.gguf")
+    #expect(try Program.run(arguments + ["--resume"]).code == 0)
+    #expect(try bytes(out + "/adapter.gguf") == adapter)
+  }
+
+  @Test func aKilledInpoRunEndsWithTheSameAdapter() throws {
+    let shop = try Workshop()
+    let (whole, stopped) = (shop.folder + "/whole", shop.folder + "/stopped")
+    let file = try runFile(shop, "pairs: soft\ncheckpoint-steps: 1")
+    #expect(try Program.run(["inpo", "--config", file, "--out", whole, "--quiet"]).code == 0)
+    let running = try Program.launch(["inpo", "--config", file, "--out", stopped, "--quiet"])
+    let second = stopped + "/round-2/metrics.jsonl"
+    while running.process.isRunning, !FileManager.default.fileExists(atPath: second) { usleep(1000) }
+    kill(running.process.processIdentifier, SIGKILL)
+    _ = try running.end()
+    #expect(!FileManager.default.fileExists(atPath: stopped + "/report.json"), "it was stopped before its end")
+    #expect(try Program.run(["inpo", "--config", file, "--out", stopped, "--resume", "--quiet"]).code == 0)
+    #expect(try bytes(stopped + "/adapter.gguf") == bytes(whole + "/adapter.gguf"))
+  }
+
+  @Test func aWrongRunFileIsNamedWithItsLine() throws {
+    let shop = try Workshop()
+    let file = try runFile(shop, "epoch: 3")
+    let result = try Program.run(["inpo", "--config", file, "--out", shop.folder + "/run"])
+    #expect(result.code == 65)
+    #expect(result.errors.contains("ine 11") && result.errors.contains("'epochs'"), "\(result.errors)")
+    let option = try Program.run([
+      "inpo", "--config", try runFile(shop), "--set", "learning-rat=1", "--out", shop.folder + "/run",
+    ])
+    #expect(option.code == 64)
+  }
+}
