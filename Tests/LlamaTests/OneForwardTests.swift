@@ -114,21 +114,23 @@ import Testing
     #expect(bits((0..<19).map { logits[$0, Int(tokens[$0 + 1])] - logSum[$0] }) == bits(want))
   }
 
-  /// Forks go on separately: what one appends, in a shared last page too, the other never sees.
-  @Test(arguments: [1, 63, 64, 65]) func forksAreIndependent(length: Int) throws {
+  /// Forks go on separately: what one appends, in a last page they shared too, no other sees. Each takes two turns, so
+  /// that one that wrote into another's page would be read by it.
+  @Test(arguments: [1, 62, 63, 64, 65]) func forksAreIndependent(length: Int) throws {
     let model = try Tiny.bytes.load()
-    let policy = try Policy(model)
-    let pass = ForwardPass(policy)
-    let (prompt, one, other) = (model.tokens(length), model.tokens(4, seed: 2), model.tokens(4, seed: 3))
+    let pass = ForwardPass(try Policy(model))
+    let prompt = model.tokens(length)
     let trunk = KVSequence(model)
     _ = try pass([Run(trunk, prompt, wanted: false)])
-    let (first, second) = (trunk.fork(), trunk.fork())
-    _ = try pass([Run(first, one, wanted: true)])
-    let got = try pass([Run(second, other, wanted: true)]).values
-    _ = try pass([Run(trunk, one, wanted: false)])
-    let want = try pass([Run(KVSequence(model), prompt + other, wanted: true)]).values
-    #expect(bits(got) == bits(want.suffix(got.count)))
-    #expect((trunk.length, second.length) == (length + 4, length + 4))
+    let all = [trunk, trunk.fork(), trunk.fork()]
+    let turns = (0..<2).map { turn in all.indices.map { model.tokens(2, seed: UInt64(10 + 3 * turn + $0)) } }
+    for (sequence, tokens) in zip(all, turns[0]) { _ = try pass([Run(sequence, tokens, wanted: false)]) }
+    for (i, sequence) in all.enumerated() {
+      let got = try pass([Run(sequence, turns[1][i], wanted: true)]).values
+      let want = try pass([Run(KVSequence(model), prompt + turns[0][i] + turns[1][i], wanted: true)]).values
+      #expect(bits(got) == bits(want.suffix(got.count)), "sequence \(i)")
+      #expect(sequence.length == length + 4)
+    }
   }
 
   // MARK: Adapters
