@@ -5,13 +5,6 @@ import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
-/// The tests of one target: `Tests/<target>Tests`, with the helpers every suite may use.
-func suite(_ target: String, _ others: [Target.Dependency]) -> Target {
-  .testTarget(
-    name: "\(target)Tests", dependencies: [.target(name: target), "TestSupport", "ReferenceModel"] + others,
-    path: "Tests/\(target)Tests", swiftSettings: strict)
-}
-
 let package = Package(
   name: "parley",
   platforms: [.macOS(.v14)],
@@ -56,7 +49,8 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .target(
-      name: "Evaluation", dependencies: ["Oracles", "Scoring", "Generation", "Llama", "Tokenization"], swiftSettings: strict),
+      name: "Evaluation", dependencies: ["Oracles", "Scoring", "Generation", "Llama", "Tokenization"],
+      swiftSettings: strict),
     .executableTarget(
       name: "parley",
       dependencies: [
@@ -73,19 +67,48 @@ let package = Package(
     .testTarget(
       name: "ReferenceModelTests", dependencies: ["ReferenceModel"], path: "Tests/ReferenceModelTests",
       swiftSettings: strict),
-    suite("Tensors", []),
-    suite("GGUF", ["Tensors"]),
-    suite("Adapters", ["GGUF", "Tensors"]),
-    suite("Tokenization", ["GGUF", "Tensors"]),
-    suite("Generation", ["Llama", "Scoring", "Tokenization", "Adapters", "GGUF", "Tensors"]),
-    suite("Scoring", ["Generation", "Llama", "Tokenization", "GGUF", "Tensors"]),
-    suite("Training", ["INPO", "Scoring", "Llama", "Adapters", "GGUF", "Tensors"]),
-    suite("Oracles", ["Tokenization", "Tensors"]),
-    suite("INPO", ["Training", "Oracles", "Scoring", "Tokenization", "Llama", "Adapters", "GGUF", "Tensors"]),
-    suite("Evaluation", ["Oracles", "Tensors"]),
+    .testTarget(
+      name: "TensorsTests", dependencies: ["Tensors"],
+      path: "Tests/TensorsTests", swiftSettings: strict),
+    .testTarget(
+      name: "GGUFTests", dependencies: ["GGUF", "Tensors", "TestSupport"],
+      path: "Tests/GGUFTests", swiftSettings: strict),
+    .testTarget(
+      name: "AdaptersTests", dependencies: ["Adapters", "GGUF", "Tensors", "TestSupport"],
+      path: "Tests/AdaptersTests", swiftSettings: strict),
+    .testTarget(
+      name: "TokenizationTests", dependencies: ["Tokenization", "GGUF"],
+      path: "Tests/TokenizationTests", swiftSettings: strict),
+    .testTarget(
+      name: "LlamaTests",
+      dependencies: ["Generation", "Scoring", "Llama", "Adapters", "GGUF", "Tensors", "TestSupport", "ReferenceModel"],
+      path: "Tests/LlamaTests", swiftSettings: strict),
+    .testTarget(
+      name: "GenerationTests", dependencies: ["Generation", "Llama", "Tokenization", "GGUF", "Tensors", "TestSupport"],
+      path: "Tests/GenerationTests", swiftSettings: strict),
+    .testTarget(
+      name: "ScoringTests",
+      dependencies: ["Generation", "Scoring", "Llama", "Tokenization", "GGUF", "Tensors", "TestSupport"],
+      path: "Tests/ScoringTests", swiftSettings: strict),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: [
+        "INPO", "Training", "Scoring", "Llama", "Adapters", "GGUF", "Tensors", "TestSupport", "ReferenceModel",
+      ],
+      path: "Tests/TrainingTests", swiftSettings: strict),
+    .testTarget(
+      name: "OraclesTests", dependencies: ["Oracles", "Tokenization", "Tensors"],
+      path: "Tests/OraclesTests", swiftSettings: strict),
+    .testTarget(
+      name: "INPOTests",
+      dependencies: ["INPO", "Oracles", "Training", "Llama", "Adapters", "GGUF", "Tensors", "TestSupport"],
+      path: "Tests/INPOTests", swiftSettings: strict),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation"],
+      path: "Tests/EvaluationTests", swiftSettings: strict),
     // Runs the built program.
     .testTarget(
-      name: "CommandTests", dependencies: ["parley", "Adapters", "GGUF", "Tensors", "TestSupport"],
+      name: "CommandTests", dependencies: ["parley", "Llama", "Adapters", "GGUF", "Tensors", "TestSupport"],
       path: "Tests/CommandTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],

@@ -230,12 +230,12 @@ public final class INPORun {
         "model": modelSHA256, "starting policy": last.fingerprint, "reference": reference.fingerprint,
         "pairs": try Fingerprint.of(file: files.pairs), "settings": Fingerprint.of(config.yaml.utf8),
       ])
-    observer.onPhase(number, .train, trainer.totalSteps)
     if number == 1 {
       observer.onNote(
         "Training keeps \(trainer.plan.keptBlocks) of \(trainer.plan.blocks) blocks' activations: "
           + "\((trainer.plan.activationBytes + trainer.plan.adapterBytes) >> 20) MiB beside the model")
     }
+    observer.onPhase(number, .train, trainer.totalSteps)
     try trainer.run(
       resume: true,
       onStep: {
@@ -283,7 +283,9 @@ public final class INPORun {
     let report = Report(
       model: config.model, oracle: oracle.name, adapter: "adapter.gguf",
       adapters: (1...config.rounds).map { "round-\($0)/adapter.gguf" }, seeds: ["run": config.seed],
-      versions: ["parley": ParleyVersion.current, "kernels": model.kernels.name, "precision": config.precision.rawValue],
+      versions: [
+        "parley": ParleyVersion.current, "kernels": model.kernels.name, "precision": config.precision.rawValue,
+      ],
       rounds: rounds)
     var files = ["prompts": try Manifest.File(of: config.prompts), "adapter": try Manifest.File(of: folder.adapter)]
     if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }

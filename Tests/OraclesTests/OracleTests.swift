@@ -1,7 +1,7 @@
 import Foundation
 import Oracles
-import Tokenization
 import Testing
+import Tokenization
 
 private let prompt = PromptRecord(prompt: .text("Explain tides."))
 private let words = "the moon pulls the sea and the turning earth lets high water pass every coast twice each day"

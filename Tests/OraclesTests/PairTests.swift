@@ -1,12 +1,12 @@
 import Oracles
-import Tokenization
+import Tensors
 import Testing
-import Training
+import Tokenization
 
 @Test func pairsAreDisjointAndEvenlySpread() throws {
   var counts: [Int: Int] = [:]
   for seed in 0..<2800 {
-    var random = CounterRandom(UInt64(seed))
+    var random = CounterRandom(seed: UInt64(seed)).stream
     let pairs = try IIDPairs.draw(from: 8, pairs: 4, using: &random)
     #expect(Set(pairs.flatMap { [$0.first, $0.second] }) == Set(0..<8))
     let one = pairs[0]
@@ -17,14 +17,14 @@ import Training
 }
 
 @Test func asManyPairsAsThereAreAnswersFor() throws {
-  var random = CounterRandom(1)
+  var random = CounterRandom(seed: 1).stream
   #expect(try IIDPairs.draw(from: 5, pairs: 9, using: &random).count == 2)
   #expect(try IIDPairs.draw(from: 2, pairs: 1, using: &random).count == 1)
   #expect(throws: OracleError.tooFewAnswers(count: 1)) { try IIDPairs.draw(from: 1, pairs: 1, using: &random) }
 }
 
 @Test func winnersComeUpAsOftenAsTheirProbability() {
-  var random = CounterRandom(7)
+  var random = CounterRandom(seed: 7).stream
   let wins = (0..<10_000).filter { _ in
     IIDPairs.label(first: 3, second: 5, probability: 0.8, using: &random)
       == PairChoice(chosen: 3, rejected: 5, probability: 0.8)
@@ -50,7 +50,7 @@ private let table = [[0.5, 0.2], [0.8, 0.5]]
 @Test func softPairsCarryTheProbabilityOfTheBetterAnswer() async throws {
   let oracle = try MatrixOracle(matrix: table)
   for seed in 0..<8 {
-    var random = CounterRandom(UInt64(seed))
+    var random = CounterRandom(seed: UInt64(seed)).stream
     let pairs = try await PairMode.soft.pairs(of: record, oracle: oracle, using: &random)
     #expect(
       pairs == [
@@ -65,7 +65,7 @@ private let table = [[0.5, 0.2], [0.8, 0.5]]
 
 @Test func hardPairsCarryNone() async throws {
   let oracle = try MatrixOracle(matrix: table)
-  var random = CounterRandom(3)
+  var random = CounterRandom(seed: 3).stream
   let tournament = try await PairMode.tournament.pairs(of: record, oracle: oracle, using: &random)
   #expect(tournament.map(\.chosenIDs) == [[11]] && tournament[0].probability == nil)
   var chosen: Set<[UInt32]?> = []

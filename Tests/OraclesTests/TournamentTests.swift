@@ -1,6 +1,6 @@
 import Oracles
-import Tokenization
 import Testing
+import Tokenization
 
 /// Remembers the games played.
 private actor Games {

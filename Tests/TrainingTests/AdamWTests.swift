@@ -30,7 +30,7 @@ private struct Twin {
 
 @Test(arguments: [0, 0.1])
 func agreesWithFloat64(decay: Double) {
-  var random = CounterRandom(5)
+  var random = CounterRandom(seed: 5).stream
   func draw() -> Float { Float(Double(random.next() >> 11) * 0x1p-52 - 1) }
   let counts = [7, 1, 40]
   let parameters = counts.map { count in Buffer((0..<count).map { _ in draw() }) }
