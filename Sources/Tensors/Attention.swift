@@ -7,7 +7,17 @@ public struct AttentionShape: Equatable, Sendable {
   public let headDim: Int
   public let scale: Float
 
+  /// The widest head the kernels have room for.
+  public static let maximumHeadDim = 256
+
+  /// - Precondition: `heads` is a multiple of `kvHeads`; `headDim` is even and at most `maximumHeadDim`.
   public init(heads: Int, kvHeads: Int, headDim: Int, scale: Float) {
+    precondition(
+      kvHeads > 0 && heads > 0 && heads.isMultiple(of: kvHeads),
+      "\(heads) heads cannot share \(kvHeads) key/value heads")
+    precondition(
+      headDim > 0 && headDim.isMultiple(of: 2) && headDim <= Self.maximumHeadDim,
+      "a head of \(headDim) is not an even number up to \(Self.maximumHeadDim)")
     self.heads = heads
     self.kvHeads = kvHeads
     self.headDim = headDim
@@ -47,6 +57,9 @@ public struct SegmentList {
   public let segments: [Segment]
 
   public init(_ segments: [Segment]) { self.segments = segments }
+
+  /// Rows a matrix needs to hold every run.
+  var rows: Int { segments.map { $0.firstRow + $0.rows }.max() ?? 0 }
 
   func withC(_ body: (UnsafePointer<k_segment>?, Int) -> Void) {
     let pages = segments.flatMap { $0.pages.map(Optional.some) }

@@ -115,11 +115,15 @@ public struct Kernels: @unchecked Sendable {
   // MARK: Attention
 
   public func cacheWrite(_ segments: SegmentList, _ shape: AttentionShape, k: Matrix, v: Matrix) {
+    check(segments, k, shape.kvHeads * shape.headDim)
+    check(segments, v, shape.kvHeads * shape.headDim)
     segments.withC { k_cache_write(context, $0, $1, shape.c, k.pointer, v.pointer) }
   }
 
   public func attention(_ out: Matrix, _ logSum: Matrix?, _ q: Matrix, _ segments: SegmentList, _ shape: AttentionShape)
   {
+    for matrix in [out, q] { check(segments, matrix, shape.heads * shape.headDim) }
+    if let logSum { check(segments, logSum, shape.heads) }
     segments.withC { k_attention(context, out.pointer, logSum?.pointer, q.pointer, $0, $1, shape.c) }
   }
 
@@ -127,11 +131,20 @@ public struct Kernels: @unchecked Sendable {
     dq: Matrix, dk: Matrix, dv: Matrix, _ dOut: Matrix, _ out: Matrix, _ logSum: Matrix, _ q: Matrix,
     _ segments: SegmentList, _ shape: AttentionShape
   ) {
+    for matrix in [dq, dOut, out, q] { check(segments, matrix, shape.heads * shape.headDim) }
+    for matrix in [dk, dv] { check(segments, matrix, shape.kvHeads * shape.headDim) }
+    check(segments, logSum, shape.heads)
     segments.withC {
       k_attention_backward(
         context, dq.pointer, dk.pointer, dv.pointer, dOut.pointer, out.pointer, logSum.pointer, q.pointer, $0, $1,
         shape.c)
     }
+  }
+
+  private func check(_ segments: SegmentList, _ matrix: Matrix, _ columns: Int) {
+    precondition(
+      matrix.columns == columns && matrix.rows >= segments.rows,
+      "attention: [\(matrix.rows), \(matrix.columns)] is not [\(segments.rows), \(columns)]")
   }
 
   // MARK: Log-probabilities

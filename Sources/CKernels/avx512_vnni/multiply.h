@@ -100,24 +100,16 @@ K_INLINE void panel_of_floats(float *panel, const uint8_t *const row[K_PANEL], k
 }
 
 static void panel_avx512(float *panel, const uint8_t *w, size_t row_bytes, k_format format, size_t rows, size_t n) {
+    _Alignas(64) float values[K_PANEL][K_CHUNK];
     const uint8_t *row[K_PANEL];
     row_pointers(row, w, row_bytes, rows);
     switch (format) {
-    case K_F32: panel_of_floats(panel, row, K_F32, n); return;
-    case K_F16: panel_of_floats(panel, row, K_F16, n); return;
-    case K_BF16: panel_of_floats(panel, row, K_BF16, n); return;
-    default: break;
-    }
-    const k_format_info facts = k_format_facts(format);
-    _Alignas(64) float values[K_PANEL][K_CHUNK];
-    for (size_t first = 0; first < n; first += K_CHUNK) {
-        size_t count = n - first < K_CHUNK ? n - first : K_CHUNK;
-        const uint8_t *dequantized[K_PANEL];
-        for (size_t r = 0; r < K_PANEL; r++) {
-            dequantized[r] = (const uint8_t *)values[r < rows ? r : 0];
-            if (r < rows)
-                dequantize(values[r], row[r] + first / facts.block_values * facts.block_bytes, format, count);
-        }
-        panel_of_floats(panel + first * K_PANEL, dequantized, K_F32, count);
+    case K_F32: panel_of_floats(panel, row, K_F32, n); break;
+    case K_F16: panel_of_floats(panel, row, K_F16, n); break;
+    case K_BF16: panel_of_floats(panel, row, K_BF16, n); break;
+    default:
+        for (size_t r = 0; r < rows; r++) dequantize(values[r], row[r], format, n);
+        row_pointers(row, (const uint8_t *)values, sizeof values[0], rows);
+        panel_of_floats(panel, row, K_F32, n);
     }
 }

@@ -135,15 +135,8 @@ static void multiply(float *out, size_t out_stride, const float *a, size_t a_str
 
 static void panel(float *panel, const uint8_t *w, size_t row_bytes, k_format format, size_t rows, size_t n) {
     float values[K_CHUNK];
-    k_format_info facts = k_format_facts(format);
-    for (size_t first = 0; first < n; first += K_CHUNK) {
-        size_t count = n - first < K_CHUNK ? n - first : K_CHUNK;
-        for (size_t r = 0; r < K_PANEL; r++) {
-            if (r < rows)
-                dequantize(values, w + r * row_bytes + first / facts.block_values * facts.block_bytes, format, count);
-            else
-                memset(values, 0, sizeof values);
-            for (size_t i = 0; i < count; i++) panel[(first + i) * K_PANEL + r] = values[i];
-        }
+    for (size_t r = 0; r < K_PANEL; r++) {
+        dequantize(values, w + (r < rows ? r : rows - 1) * row_bytes, format, n);
+        for (size_t i = 0; i < n; i++) panel[i * K_PANEL + r] = values[i];
     }
 }
