@@ -73,12 +73,14 @@ public struct RecordScorer {
       splitInsideToken = splitInsideToken || !response.followsPrompt
       return response.ids
     }
-    let needed = prompt.count + (responses.map(\.count).max() ?? 0)
-    guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+    let request = ScoreRequest(prompt: prompt, responses: responses)
+    guard request.positions <= model.context else {
+      throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
+    }
     for token in prompt + responses.joined() where Int(token) >= model.vocabularySize {
       throw LlamaError.token(token, vocabulary: model.vocabularySize)
     }
-    return Encoded(request: ScoreRequest(prompt: prompt, responses: responses), splitInsideToken: splitInsideToken)
+    return Encoded(request: request, splitInsideToken: splitInsideToken)
   }
 }
 

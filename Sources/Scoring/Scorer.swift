@@ -10,6 +10,9 @@ public struct ScoreRequest {
     self.prompt = prompt
     self.responses = responses
   }
+
+  /// Positions the longest answer is run at; its last token predicts nothing.
+  public var positions: Int { prompt.count + max(0, (responses.map(\.count).max() ?? 0) - 1) }
 }
 
 /// Exact log-probabilities of answers under one policy. A prompt is run once for all its answers; packing changes no bit.
@@ -60,9 +63,9 @@ public final class Scorer {
     let model = policy.model
     for request in requests {
       guard !request.prompt.isEmpty else { throw LlamaError.emptySequence }
-      let longest = request.responses.map(\.count).max() ?? 0
-      let needed = request.prompt.count + max(0, longest - 1)  // the last token predicts nothing
-      guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+      guard request.positions <= model.context else {
+        throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
+      }
     }
     let prompts = requests.map { _ in KVSequence(model) }
     _ = try pass(zip(requests, prompts).map { Run($1, $0.prompt.dropLast(), wanted: false) })

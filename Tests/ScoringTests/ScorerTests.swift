@@ -67,7 +67,7 @@ struct ScorerTests {
       try scorer.logProbs([ScoreRequest(prompt: [1], responses: [[259]])], isCancelled: { false })
     }
     #expect(throws: LlamaError.contextExceeded(needed: 257, limit: 256)) {
-      try scorer.logProbs([ScoreRequest(prompt: ids(1, 200), responses: [ids(2, 57)])], isCancelled: { false })
+      try scorer.logProbs([ScoreRequest(prompt: ids(1, 200), responses: [ids(2, 58)])], isCancelled: { false })
     }
     #expect(throws: CancellationError.self) { try scorer.logProbs(requests, isCancelled: { true }) }
   }
