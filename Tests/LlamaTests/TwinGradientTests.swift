@@ -29,7 +29,8 @@ import Testing
   }
 
   private func got(_ policy: Policy, _ sequences: [ScoredSequence], kept: Int = 99) throws -> LoRAGradients {
-    let pass = TrainingPass(policy, maximumRows: 100, kept: kept)
+    let rows = sequences.reduce(0) { $0 + $1.tokens.count }
+    let pass = TrainingPass(policy, maximumRows: rows, kept: kept)
     _ = try pass.forward(sequences)
     pass.backward(weights: weights(sequences))
     return pass.gradients
@@ -87,6 +88,16 @@ import Testing
     let model = try file.load(.f32)
     let adapter = patchwork(model)
     let sequences = sequences(model)
+    let got = try got(Policy(model, adapter: adapter), sequences)
+    compare(got, want(try file.twin(), adapter.twin, sequences), adapter) { error, _ in error < 1e-4 }
+  }
+
+  /// The head takes 256 rows at a time, attention 64 positions.
+  @Test func longAnswers() throws {
+    let file = try Tiny.float.file()
+    let model = try file.load(.f32)
+    let adapter = LoRAAdapter.random(model, rank: 2)
+    let sequences = [model.sequence(prompt: 3, answer: 190, seed: 3), model.sequence(prompt: 40, answer: 100, seed: 4)]
     let got = try got(Policy(model, adapter: adapter), sequences)
     compare(got, want(try file.twin(), adapter.twin, sequences), adapter) { error, _ in error < 1e-4 }
   }

@@ -22,11 +22,18 @@ struct Job {
 
   static let eta = 0.1
 
-  /// - Parameter pairs: how many; their answers have 1 to 5 tokens, the prompts 2 to 5.
-  init(pairs count: Int, precision: Precision = .int16, threads: Int = 2, format: WeightFormat = .q8_0) throws {
+  /// - Parameters:
+  ///   - count: how many pairs; their answers have 1 to 5 tokens, the prompts 2 to 5.
+  ///   - isLarge: a wider model and answers 20 times as long, enough work for the kernels to share it among threads.
+  init(
+    pairs count: Int, precision: Precision = .int16, threads: Int = 2, format: WeightFormat = .q8_0,
+    isLarge: Bool = false
+  ) throws {
     var tiny = TinyModel()
+    if isLarge { (tiny.dim, tiny.ffn) = (256, 512) }
     tiny.format = { _ in format }
-    tiny.deviation = 0.15
+    tiny.deviation = 1.2 / Float(tiny.dim).squareRoot()
+    let longer = isLarge ? 20 : 1
     let path = try temporaryFolder() + "/tiny.gguf"
     try tiny.write(to: path)
     file = try GGUFFile.open(path)
@@ -45,7 +52,8 @@ struct Job {
         Seeded(UInt64(index), "\(part)").integers(count, below: 259).map(TokenID.init)
       }
       let request = ScoreRequest(
-        prompt: tokens(2 + index % 4, 0), responses: [tokens(1 + index % 5, 1), tokens(1 + (index + 2) % 5, 2)])
+        prompt: tokens(2 + index % 4, 0),
+        responses: [tokens(longer * (1 + index % 5), 1), tokens(longer * (1 + (index + 2) % 5), 2)])
       let (r, l) = (try reference.logProbs([request])[0], try last.logProbs([request])[0])
       return TrainingPair(
         chosen: ScoredSequence(prompt: request.prompt, answer: request.responses[0]),

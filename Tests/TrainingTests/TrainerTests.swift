@@ -75,9 +75,9 @@ import Training
   }
 
   @Test func threadsAndRecomputingChangeNoBit() throws {
-    var job = try Job(pairs: 6, threads: 1)
+    var job = try Job(pairs: 4, threads: 1, isLarge: true)
     let one = try job.run()
-    #expect(try Job(pairs: 6, threads: 2).run().bits == one.bits)
+    #expect(try Job(pairs: 4, threads: 2, isLarge: true).run().bits == one.bits)
 
     let (trainer, _) = try job.trainer(in: temporaryFolder())
     #expect(trainer.plan.keptBlocks == 2)
