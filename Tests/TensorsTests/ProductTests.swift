@@ -34,6 +34,17 @@ func gemmEqualsScalarAndIsCloseToFloat64(table: String, accumulate: Bool) {
   }
 }
 
+/// One accumulator an element, K ascending, one FMA a step.
+@Test(arguments: Kernels.available)
+func gemmKeepsTheCanonicalOrder(table: String) {
+  var random = Seeded(12)
+  let (m, n, depth) = (7, 50, 600)
+  let (a, b) = (random.matrix(m, depth), random.matrix(depth, n))
+  var want = [Float](repeating: 0, count: m * n)
+  for t in 0..<m { for i in 0..<depth { for j in 0..<n { want[t * n + j].addProduct(a[t, i], b[i, j]) } } }
+  expectSameBits(gemm(kernels(table), want, a, b, accumulate: false), want, table)
+}
+
 @Test(arguments: Kernels.available)
 func gemmDoesNotDependOnThreadsOrNeighbours(table: String) {
   for (m, n, depth) in [(200, 16, 2048), (200, 1024, 16), (3, 2048, 600)] {

@@ -64,6 +64,20 @@ func rmsNormEqualsScalarAndTwin(table: String) {
   }
 }
 
+/// The order of a sum over a row is a promise: 16 stripes, ascending, one FMA a step, then the tree 8, 4, 2, 1.
+@Test(arguments: Kernels.available)
+func rowSumsKeepTheCanonicalOrder(table: String) {
+  for n in widths {
+    var random = Seeded(UInt64(n) + 40)
+    let x = random.matrix(1, n, 3)
+    var stripes = [Float](repeating: 0, count: 16)
+    for i in 0..<n { stripes[i % 16].addProduct(x[0, i], x[0, i]) }
+    for half in [8, 4, 2, 1] { for i in 0..<half { stripes[i] += stripes[i + half] } }
+    let inverse = 1 / (stripes[0] / Float(n) + 1e-5).squareRoot()
+    expectSameBits([norm(kernels(table), x, Buffer(random.floats(n))).last!], [inverse], "\(n)")
+  }
+}
+
 @Test(arguments: Kernels.available)
 func rmsNormBackwardEqualsScalarAndTwin(table: String) {
   for n in widths {
