@@ -68,7 +68,6 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   settings.eta = 0.1 + 0.2
   settings.memory = 1 << 34
   settings.warmUp = .steps(3)
-  settings.kv = .q8
   settings.seed = .max
   #expect(try config(settings.yaml) == settings)
 }
