@@ -60,6 +60,11 @@ enum Output {
 
   static func text(_ text: String) throws { try write(Data(text.utf8)) }
 
-  /// One JSON object on a line of its own.
-  static func json(_ value: some Encodable) throws { try write(try JSONLines.line(value)) }
+  /// One JSON object on a line of its own, names in snake case as in the record files.
+  static func json(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    try write(try encoder.encode(value) + Data("\n".utf8))
+  }
 }

@@ -106,7 +106,7 @@ struct ResultTests {
     #expect(facts["architecture"] as? String == "llama")
     #expect(facts["blocks"] as? Int == 2)
     #expect(facts["context"] as? Int == 256)
-    #expect(facts["chatTemplate"] as? Bool == true)
+    #expect(facts["chat_template"] as? Bool == true)
     let tensors = try #require(facts["tensors"] as? [[String: Any]])
     let formats = try #require(facts["formats"] as? [[String: Any]])
     #expect(formats.reduce(0) { $0 + ($1["tensors"] as? Int ?? 0) } == tensors.count)
