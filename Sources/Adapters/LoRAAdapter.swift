@@ -54,6 +54,9 @@ public struct LoRAAdapter: Sendable {
     return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules)
   }
 
+  /// True for a fresh adapter: with every B zero the model is the base.
+  public var changesNothing: Bool { modules.allSatisfy { $0.b.buffer.span.allSatisfy { $0 == 0 } } }
+
   /// The same values in memory of their own.
   public func copy() -> LoRAAdapter {
     let modules = modules.map { LoRAModule(name: $0.name, a: $0.a.copy(), b: $0.b.copy()) }

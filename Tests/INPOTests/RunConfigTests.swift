@@ -88,7 +88,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   ("rounds", "0"), ("rounds", "two"), ("rounds", "1.5"), ("samples", "1"), ("eta", "0"), ("eta", "-1"), ("eta", ".nan"),
   ("eta", "1/0"), ("ratio", "1.1"), ("ratio", "1/3/4"), ("loss", "kto"), ("pairs", "best"), ("schedule", "cos"),
   ("warmup", "1.5"), ("warmup", "-0.1"), ("top-p", "1.01"), ("memory", "16GB"), ("memory", "-1GiB"), ("raw", "yes"),
-  ("seed", "-1"), ("precision", "bf16"), ("tau", "x"), ("dropout", "1"), ("model", "[a, b]"),
+  ("seed", "-1"), ("precision", "bf16"), ("tau", "x"), ("model", "[a, b]"),
 ])
 func badValuesAreNamed(key: String, value: String) {
   #expect {

@@ -92,7 +92,7 @@ private func checkpoint() -> Checkpoint {
   #expect(!FileManager.default.fileExists(atPath: path + ".part"))
   try AtomicFile.write(Data(repeating: 7, count: 3_000_000), to: path)
   #expect(try AtomicFile.read(path) == Array(repeating: 7, count: 3_000_000))
-  #expect(throws: FileError.refused(action: "create", path: path + "/x.part", code: ENOTDIR)) {
+  #expect(throws: FileError.refused(action: "write", path: path + "/x", code: ENOTDIR)) {
     try AtomicFile.write([1], to: path + "/x")
   }
 }
