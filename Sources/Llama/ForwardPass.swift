@@ -65,10 +65,12 @@ public final class ForwardPass {
   /// - Throws: `LlamaError` for a token outside the vocabulary or a sequence beyond the context; nothing is changed then.
   public func callAsFunction(_ runs: [Run]) throws -> Matrix {
     let model = policy.model
+    var lengths: [ObjectIdentifier: Int] = [:]  // a sequence may come more than once
     for run in runs {
       try model.check(run.tokens)
-      let needed = run.sequence.length + run.tokens.count
+      let needed = lengths[ObjectIdentifier(run.sequence), default: run.sequence.length] + run.tokens.count
       guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+      lengths[ObjectIdentifier(run.sequence)] = needed
     }
     let wanted = runs.reduce(0) { $0 + ($1.wanted ? $1.tokens.count : 0) }
     let output = Matrix(wanted, model.config.dim)

@@ -146,8 +146,14 @@ import Testing
     #expect(throws: LlamaError.contextExceeded(needed: 21, limit: 20)) {
       try pass([Run(sequence, [1, 2, 3], wanted: true)])
     }
+    // Nor by two runs together.
+    #expect(throws: LlamaError.contextExceeded(needed: 21, limit: 20)) {
+      try pass([Run(sequence, [1, 2], wanted: true), Run(sequence, [3], wanted: true)])
+    }
     #expect(sequence.length == 18)
-    #expect(try pass([Run(sequence, [1, 2], wanted: true)]).rows == 2)
+    let got = try pass([Run(sequence, [1], wanted: true), Run(sequence, [2], wanted: true)]).values
+    let want = try pass([Run(KVSequence(model), model.tokens(18) + [1, 2], wanted: true)]).values
+    #expect(bits(got) == bits(want.suffix(got.count)))
   }
 
   /// The last token of an answer predicts nothing, so it needs no position: what fits when it is sampled fits when it is
