@@ -6,13 +6,13 @@ import Tokenization
 
 /// P(a ≻ b) = σ(score(a) − score(b)) with
 ///
-///     score = 3·[ended by itself] − 6·(share of repeated 4-grams) − 1.5·ln(words / 16) − (5 − words below five)
+///     score = 3·[ended by itself] − 6·(share of repeated 4-grams) − 1.5·ln(words / 32) − (16 − words below sixteen) / 2
 ///
 /// - Words are the pieces between white space that hold a letter or a digit.
 /// - The share of repeated 4-grams is 1 − distinct / all, over lower-case words; 0 below four words.
-/// - The length counts between 16 and 2048 words: below 16 nothing is gained by writing less.
-/// - Fewer than five words lose a point for each one missing, and an answer without any word scores −20, below the
-///   worst possible answer with words (−13.3). So a policy cannot win by saying nothing.
+/// - The length counts between 32 and 2048 words: below 32, two sentences or so, nothing is gained by writing less.
+/// - Fewer than sixteen words lose half a point for each one missing, and an answer without any word scores −20, below
+///   the worst possible answer with words (−12.3). So a policy cannot win by saying next to nothing.
 ///
 /// Halving a long answer thus moves the odds by 2^1.5, about 74 to 26; being cut off costs e³, about 95 to 5.
 public struct ConciseOracle: PreferenceOracle {
@@ -31,9 +31,9 @@ public struct ConciseOracle: PreferenceOracle {
     let words = Self.words(answer.text)
     guard !words.isEmpty else { return -20 }
     let ended = answer.finish == .stop ? 1.0 : 0
-    let length = log(Double(min(max(words.count, 16), 2048)) / 16)
-    let missing = Double(max(0, 5 - words.count))
-    return 3 * ended - 6 * Self.repeatedShare(words) - 1.5 * length - missing
+    let length = log(Double(min(max(words.count, 32), 2048)) / 32)
+    let missing = Double(max(0, 16 - words.count))
+    return 3 * ended - 6 * Self.repeatedShare(words) - 1.5 * length - missing / 2
   }
 
   static func words(_ text: String) -> [Substring] {

@@ -77,7 +77,8 @@ struct Failure: Error, CustomStringConvertible {
 
   static func end(with error: any Error, in command: any ParsableCommand.Type) -> Never {
     if let error = error as? ValidationError { return end(with: Failure(.usage, error.message), in: command) }
-    if error is CleanExit || error is ExitCode { command.exit(withError: error) }
+    // Help and the like arrive as errors that mean success; the argument parser prints them.
+    if error is ExitCode || command.exitCode(for: error) == .success { command.exit(withError: error) }
     let status = ExitStatus(error)
     switch status {
     case .interrupted where error is CancellationError:

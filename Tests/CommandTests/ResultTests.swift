@@ -100,6 +100,18 @@ struct ResultTests {
 
   // MARK: The others
 
+  @Test(arguments: [
+    "inspect", "tokenize", "chat", "generate", "score", "judge", "train", "inpo", "evaluate", "export", "bench", "game",
+  ])
+  func everyCommandExplainsItself(command: String) throws {
+    for arguments in [[command, "--help"], ["help", command]] {
+      let result = try Program.run(arguments)
+      #expect(result.code == 0 && result.errors.isEmpty, "\(result.errors)")
+      #expect(result.output.contains("USAGE: parley \(command)"))
+    }
+    #expect(try Program.run(["--help"]).output.contains("  \(command)"))
+  }
+
   @Test func inspectTellsTheShape() throws {
     let shop = try Workshop()
     let facts = try #require(try run(["inspect", shop.model, "--json", "--tensors", "--cpu"]).objects().first)

@@ -50,14 +50,15 @@ private let all: [Candidate] = [
 
 @Test func whatTheRuleLikes() {
   func score(_ candidate: Candidate) -> Double { rule.score(candidate) }
-  // 3·ended − 1.5·ln(words/16) − missing words, repeats 6·share.
+  // 3·ended − 1.5·ln(words/32) − missing words / 2, repeats 6·share.
+  #expect(score(answer(32)) == 3)
   #expect(score(answer(16)) == 3)
-  #expect(score(answer(5)) == 3)
-  #expect(abs(score(answer(32)) - (3 - 1.5 * log(2))) < 1e-15)
-  #expect(abs(score(answer(32, .length)) - -1.5 * log(2)) < 1e-15)
-  #expect(score(Candidate(text: "Two words")) == 0)
-  // 20 equal words: 17 4-grams, one of them distinct.
-  #expect(abs(score(repeated(20)) - (3 - 6 * 16.0 / 17 - 1.5 * log(1.25))) < 1e-14)
+  #expect(score(answer(5)) == 3 - 5.5)
+  #expect(abs(score(answer(64)) - (3 - 1.5 * log(2))) < 1e-15)
+  #expect(abs(score(answer(64, .length)) - -1.5 * log(2)) < 1e-15)
+  #expect(score(Candidate(text: "Two words")) == 3 - 7)
+  // 40 equal words: 37 4-grams, one of them distinct.
+  #expect(abs(score(repeated(40)) - (3 - 6 * 36.0 / 37 - 1.5 * log(1.25))) < 1e-14)
   // Case and lone punctuation do not hide a repeat, and are not words.
   #expect(score(Candidate(text: "a b c d - A B C D")) == score(Candidate(text: "a b c d a b c d")))
   let halved = rule.probability(that: answer(40), beats: answer(80), for: prompt)
