@@ -12,53 +12,6 @@ import Tokenization
 import Training
 
 public final class INPORun {
-  public enum Phase: String, Sendable {
-    case sample, judge, score, train, evaluate
-  }
-
-  /// What a run tells while it works. All calls come from the task that runs it.
-  public struct Observer {
-    /// A phase begins: its round, and how many steps it has.
-    public var onPhase: (Int, Phase, Int) -> Void
-    /// Steps and tokens done since the last call.
-    public var onProgress: (Int, Int) -> Void
-    public var onStep: (MetricsRecord) -> Void
-    /// A sentence worth reading.
-    public var onNote: (String) -> Void
-
-    public init(
-      onPhase: @escaping (Int, Phase, Int) -> Void = { _, _, _ in },
-      onProgress: @escaping (Int, Int) -> Void = { _, _ in },
-      onStep: @escaping (MetricsRecord) -> Void = { _ in }, onNote: @escaping (String) -> Void = { _ in }
-    ) {
-      self.onPhase = onPhase
-      self.onProgress = onProgress
-      self.onStep = onStep
-      self.onNote = onNote
-    }
-  }
-
-  /// A policy against the reference on held-out prompts.
-  public struct Evaluation: Codable, Equatable, Sendable {
-    public var winRate: Double
-    public var low: Double
-    public var high: Double
-    public var meanTokens: Double
-    public var referenceMeanTokens: Double
-    public var kl: Double
-
-    public init(
-      winRate: Double, low: Double, high: Double, meanTokens: Double, referenceMeanTokens: Double, kl: Double
-    ) {
-      self.winRate = winRate
-      self.low = low
-      self.high = high
-      self.meanTokens = meanTokens
-      self.referenceMeanTokens = referenceMeanTokens
-      self.kl = kl
-    }
-  }
-
   /// Called after each round with (policy, reference, held-out prompts, progress). Row 6 does the work; this row only asks.
   public typealias Evaluate = (Policy, Policy, [PromptRecord], (Int) -> Void) async throws -> Evaluation
 
@@ -127,7 +80,7 @@ public final class INPORun {
   private func round(_ number: Int, _ reference: NamedPolicy, _ evaluate: Evaluate) async throws -> Report.Round {
     let files = folder.round(number)
     try RunFolder.create(files.path)
-    var summary = try Summary.read(files.summary)
+    var summary = try RoundSummary.read(files.summary)
     func timed<Result>(_ phase: WritableKeyPath<Report.Seconds, Double>, _ body: () async throws -> Result) async throws
       -> Result
     {
@@ -157,9 +110,7 @@ public final class INPORun {
     }
     let steps = try losses(files)
     return Report.Round(
-      winRate: summary.evaluation?.winRate, low: summary.evaluation?.low, high: summary.evaluation?.high,
-      meanTokens: summary.evaluation?.meanTokens, referenceMeanTokens: summary.evaluation?.referenceMeanTokens,
-      kl: summary.evaluation?.kl, lossFirst: steps.first, lossLast: steps.last,
+      summary.evaluation, lossFirst: steps.first, lossLast: steps.last,
       pairs: try JSONLines.read(PairRecord.self, from: files.pairs).count, seconds: summary.seconds)
   }
 
@@ -319,50 +270,4 @@ public final class INPORun {
 
   /// Half of the machine's memory.
   public static var defaultMemory: Int { Int(ProcessInfo.processInfo.physicalMemory / 2) }
-}
-
-/// `summary.json` of a round: what cannot be read from its other files.
-private struct Summary: Codable {
-  var seconds = Report.Seconds()
-  var evaluation: INPORun.Evaluation?
-
-  static func read(_ path: String) throws -> Summary {
-    RunFolder.exists(path) ? try JSONDecoder().decode(Summary.self, from: Data(AtomicFile.read(path))) : Summary()
-  }
-
-  func write(_ path: String) throws { try PrettyJSON.write(self, to: path) }
-}
-
-extension TrainerOptions {
-  /// The training settings of a run file.
-  public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
-    self.init(
-      batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
-      optimizer: .init(weightDecay: config.weightDecay),
-      maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,
-      checkpointSteps: config.checkpointSteps,
-      checkpointMinutes: config.checkpointMinutes == 0 ? nil : config.checkpointMinutes, memory: memory,
-      rewardScale: config.loss == .inpo ? config.eta : config.beta, startsAtLast: startsAtLast)
-  }
-}
-
-/// What can be wrong with a run as a whole.
-public enum RunError: Error, Equatable, CustomStringConvertible {
-  case folderExists(String)
-  case otherConfig(String)
-  case tooFewPrompts(needs: Int, has: Int)
-  case noPairs(round: Int, oracle: String)
-
-  public var description: String {
-    switch self {
-    case .folderExists(let path): "'\(path)' holds a run already. Go on with it by --resume, or choose another --out."
-    case .otherConfig(let path):
-      "'\(path)' has other settings than this run. Resume with the same run file, or choose another --out."
-    case .tooFewPrompts(let needs, let has):
-      "The rounds need \(needs) prompts, the file has \(has). Lower rounds or prompts-per-round, or add prompts."
-    case .noPairs(let round, let oracle):
-      "Oracle '\(oracle)' saw no strict winner among the answers of round \(round). Sample more answers, or at a higher "
-        + "temperature."
-    }
-  }
 }

@@ -86,3 +86,16 @@ public struct RunConfig: Equatable, Sendable {
 
   public func makeSchedule() -> Schedule { Schedule(schedule, peak: learningRate, warmUp: warmUp) }
 }
+
+extension TrainerOptions {
+  /// The training settings of a run file.
+  public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
+    self.init(
+      batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
+      optimizer: .init(weightDecay: config.weightDecay),
+      maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,
+      checkpointSteps: config.checkpointSteps,
+      checkpointMinutes: config.checkpointMinutes == 0 ? nil : config.checkpointMinutes, memory: memory,
+      rewardScale: config.loss == .inpo ? config.eta : config.beta, startsAtLast: startsAtLast)
+  }
+}
