@@ -211,13 +211,7 @@ public final class INPORun {
   /// π_t as the adapter that training goes on with: round 1 starts at π_ref, the others at the round before.
   private func startingAdapter(_ number: Int) throws -> LoRAAdapter {
     if number > 1 { return try LoRAAdapter.read(gguf: folder.round(number - 1).adapter) }
-    if let reference = try referenceAdapter() { return reference }
-    let targets = Set(try LoRATarget.parse(list: config.targets, isTied: model.isTied))
-    return LoRAAdapter.fresh(
-      architecture: "llama", rank: config.rank, alpha: Float(config.alpha), seed: config.seed,
-      shapes: model.adaptable.filter { shape in
-        LoRATarget.parse(tensorName: shape.name).map { targets.contains($0.target) } ?? false
-      })
+    return try referenceAdapter() ?? config.freshAdapter(for: model)
   }
 
   private func losses(_ files: RunFolder.Round) throws -> [Double] {

@@ -1,5 +1,7 @@
 /// The settings of a whole run, as a checked value. Names and defaults; `ConfigField` reads and writes them.
 
+import Adapters
+import Llama
 import Oracles
 import Tensors
 import Training
@@ -85,6 +87,17 @@ public struct RunConfig: Equatable, Sendable {
   }
 
   public func makeSchedule() -> Schedule { Schedule(schedule, peak: learningRate, warmUp: warmUp) }
+
+  /// An adapter with this configuration's rank, alpha and targets that changes nothing yet.
+  /// - Throws: `AdapterError` for a target that is not known or cannot be adapted.
+  public func freshAdapter(for model: LlamaModel) throws(AdapterError) -> LoRAAdapter {
+    let wanted = Set(try LoRATarget.parse(list: targets, isTied: model.isTied))
+    return LoRAAdapter.fresh(
+      architecture: "llama", rank: rank, alpha: Float(alpha), seed: seed,
+      shapes: model.adaptable.filter { shape in
+        LoRATarget.parse(tensorName: shape.name).map { wanted.contains($0.target) } ?? false
+      })
+  }
 }
 
 extension TrainerOptions {

@@ -28,7 +28,8 @@ public struct RunFolder: Sendable {
 
   static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-  static func create(_ path: String) throws(FileError) {
+  /// Makes the folder and its parents; one that exists is fine.
+  public static func create(_ path: String) throws(FileError) {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {

@@ -46,13 +46,13 @@ struct Train: ParsableCommand {
     let session = try Session(model, noise, raw: raw)
     let digest = try Fingerprint.of(file: model.path)
     let base = try reference == "base" ? nil : LoRAAdapter.read(gguf: reference)
-    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? fresh(config, session.model)
+    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
     )
     do {
-      try createFolder()
+      try RunFolder.create(out)
       let records = try freeze(session, frozenBy.reference, frozenBy.last)
       try JSONLines.write(records, to: out + "/pairs.jsonl")
       let trainer = try Trainer(
@@ -69,23 +69,6 @@ struct Train: ParsableCommand {
     }
     try start.write(gguf: adapterPath)
     if !noise.quiet { note("The adapter is '\(adapterPath)': parley chat \(model.path) --adapter \(adapterPath)") }
-  }
-
-  private func fresh(_ config: RunConfig, _ model: LlamaModel) throws -> LoRAAdapter {
-    let targets = Set(try LoRATarget.parse(list: config.targets, isTied: model.isTied))
-    return LoRAAdapter.fresh(
-      architecture: "llama", rank: config.rank, alpha: Float(config.alpha), seed: config.seed,
-      shapes: model.adaptable.filter { shape in
-        LoRATarget.parse(tensorName: shape.name).map { targets.contains($0.target) } ?? false
-      })
-  }
-
-  private func createFolder() throws {
-    do {
-      try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
-    } catch {
-      throw Failure(.readOrWrite, "Could not create the folder '\(out)': \(error.localizedDescription)")
-    }
   }
 
   private func freeze(_ session: Session, _ reference: NamedPolicy, _ last: NamedPolicy) throws -> [PairRecord] {
