@@ -30,7 +30,8 @@ struct Chat: ParsableCommand {
     }
     var conversation = Conversation(
       session: session, policy: try session.policy(adapter, noise),
-      options: session.generationOptions(sampling, defaultTemperature: 0.7), system: system)
+      options: session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9)), system: system
+    )
     let isTerminal = isatty(STDIN_FILENO) != 0
     if isTerminal && !noise.quiet { note("One line is one turn; /quit or Ctrl-D ends.") }
     while true {

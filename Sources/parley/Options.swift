@@ -86,14 +86,14 @@ enum ReferenceChoice: ExpressibleByArgument {
 
 /// How answers are drawn.
 struct SamplerOptions: ParsableArguments {
-  @Option(help: "Divides the logits; 0 takes the most probable token. Default: 1, for chat 0.7.")
+  @Option(help: "Divides the logits; 0 takes the most probable token. Default: 1, for chat 0.5.")
   var temperature: Double?
 
   @Option(help: "Keep the k most probable tokens; 0 keeps all.")
   var topK = 0
 
-  @Option(help: "Keep the fewest tokens whose probability reaches p; 1 keeps all.")
-  var topP = 1.0
+  @Option(help: "Keep the fewest tokens whose probability reaches p; 1 keeps all. Default: 1, for chat 0.9.")
+  var topP: Double?
 
   @Option(help: "Keep tokens at least this fraction as probable as the best; 0 keeps all.")
   var minP = 0.0
@@ -106,10 +106,12 @@ struct SamplerOptions: ParsableArguments {
 
   func check() throws {
     if maxTokens < 1 { throw ValidationError("--max-tokens is \(maxTokens); give 1 or more.") }
-    do { try sampler(defaultTemperature: 1).check() } catch { throw ValidationError("\(error)") }
+    do { try sampler().check() } catch { throw ValidationError("\(error)") }
   }
 
-  func sampler(defaultTemperature: Double) -> SamplerConfig {
-    SamplerConfig(temperature: temperature ?? defaultTemperature, topK: topK, topP: topP, minP: minP)
+  /// What is not given takes the value of `defaults`: the policy itself, unless a command says otherwise.
+  func sampler(defaults: SamplerConfig = SamplerConfig()) -> SamplerConfig {
+    SamplerConfig(
+      temperature: temperature ?? defaults.temperature, topK: topK, topP: topP ?? defaults.topP, minP: minP)
   }
 }

@@ -37,9 +37,9 @@ struct Session {
     return try adapter.policy(model)
   }
 
-  func generationOptions(_ options: SamplerOptions, defaultTemperature: Double = 1) -> GenerationOptions {
+  func generationOptions(_ options: SamplerOptions, defaults: SamplerConfig = SamplerConfig()) -> GenerationOptions {
     GenerationOptions(
-      sampler: options.sampler(defaultTemperature: defaultTemperature), seed: options.seed,
+      sampler: options.sampler(defaults: defaults), seed: options.seed,
       maximumTokens: options.maxTokens, endTokens: tokenizer.endTokens, isCancelled: { Interrupt.isReceived })
   }
 
