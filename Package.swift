@@ -10,7 +10,9 @@ let package = Package(
   platforms: [.macOS(.v14)],
   products: [
     .executable(name: "parley", targets: ["parley"]),
-    .library(name: "Parley", targets: ["Llama", "Generation", "Scoring", "Training"]),
+    .library(
+      name: "Parley",
+      targets: ["Tensors", "GGUF", "Tokenization", "Adapters", "Llama", "Generation", "Scoring", "Training", "Oracles"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
