@@ -35,7 +35,7 @@ public struct Checkpoint {
   private static let magic = Array("PARLEYCK".utf8)
 
   public struct State: Codable, Equatable, Sendable {
-    /// Optimiser steps done, and pairs of the running epoch used up.
+    /// Optimiser steps done (skipped ones not counted), whole epochs done, and batches used of the running one.
     public var step: Int
     public var epoch: Int
     public var cursor: Int

@@ -57,6 +57,8 @@ public final class Trainer {
   private let optimizer: AdamW
   private let parameters: [(name: String, values: Buffer<Float>)]
   private let gradients: [Buffer<Float>]
+  /// Batches used so far. The optimiser counts fewer when a step was skipped.
+  private var position = 0
   private static let skipsInARow = 5
 
   /// - Parameters:
@@ -85,6 +87,7 @@ public final class Trainer {
     totalSteps = options.epochs * ((pairs.count + options.batch - 1) / options.batch)
   }
 
+  private var perEpoch: Int { totalSteps / options.epochs }
   private var metricsPath: String { folder + "/metrics.jsonl" }
   private var checkpointPath: String { folder + "/checkpoint/trainer.ckpt" }
 
@@ -104,11 +107,10 @@ public final class Trainer {
     let metrics = try MetricsLog(path: metricsPath, position: metricsPosition)
     var tokens = 0
     var skipped = 0
-    let firstStep = optimizer.step
+    let firstStep = position
     let start = Date.now
     var saved = Date.now
     let order = DataOrder(count: pairs.count, seed: options.seed)
-    let perEpoch = totalSteps / options.epochs
     tokens = order.tokens(of: pairs, batch: options.batch, steps: firstStep, perEpoch: perEpoch)
 
     for step in firstStep..<max(firstStep, totalSteps) {
@@ -126,9 +128,9 @@ public final class Trainer {
         policy.refresh()
         skipped = 0
       } else {
-        optimizer.step += 1
         skipped += 1
       }
+      position = step + 1
       tokens += sums.tokens
       let elapsed = Date.now.timeIntervalSince(start)
       let perStep = elapsed / Double(step + 1 - firstStep)
@@ -183,9 +185,8 @@ public final class Trainer {
   private func save(_ metrics: MetricsLog) throws {
     try metrics.synchronize()
     let state = Checkpoint.State(
-      step: optimizer.step, epoch: optimizer.step / (totalSteps / options.epochs),
-      cursor: optimizer.step % (totalSteps / options.epochs), seed: options.seed, metricsPosition: metrics.position,
-      fingerprints: fingerprints)
+      step: optimizer.step, epoch: position / perEpoch, cursor: position % perEpoch, seed: options.seed,
+      metricsPosition: metrics.position, fingerprints: fingerprints)
     let moments = [("moments.first", optimizer.firstMoments), ("moments.second", optimizer.secondMoments)]
     try Checkpoint(state: state, buffers: parameters + moments).write(to: checkpointPath)
   }
@@ -215,6 +216,7 @@ public final class Trainer {
     try checkpoint.restore("moments.first", into: optimizer.firstMoments, path: checkpointPath)
     try checkpoint.restore("moments.second", into: optimizer.secondMoments, path: checkpointPath)
     optimizer.step = checkpoint.state.step
+    position = checkpoint.state.epoch * perEpoch + checkpoint.state.cursor
     policy.refresh()
     return checkpoint.state.metricsPosition
   }

@@ -170,7 +170,8 @@ import Training
     try spoil(&job, 0..<1)
     job.options.batch = 1
     job.options.epochs = 1
-    let (trainer, adapter) = try job.trainer(in: temporaryFolder())
+    let folder = try temporaryFolder()
+    let (trainer, adapter) = try job.trainer(in: folder)
     var before = adapter.bits
     var skipped: [Bool] = []
     try trainer.run(resume: false) { record in
@@ -180,6 +181,9 @@ import Training
     }
     let order = DataOrder(count: 4, seed: job.options.seed).indices(epoch: 0)
     #expect(skipped == order.map { $0 == 0 })
+    // The place in the data moved on, the optimiser's count (its bias correction) did not.
+    let state = try Checkpoint.read(folder + "/checkpoint/trainer.ckpt").state
+    #expect(state.step == 3 && state.epoch == 1 && state.cursor == 0)
   }
 
   @Test func fiveInARowStopTheRun() throws {
