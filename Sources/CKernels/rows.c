@@ -53,7 +53,6 @@ typedef struct {
     const k_table *table;
     float *x;
     size_t x_stride;
-    const uint32_t *positions;
     const float *cosines, *sines;
     float sign;
     size_t heads, head_dim;
@@ -62,16 +61,16 @@ typedef struct {
 static void rope_part(const void *arguments, size_t begin, size_t end) {
     const rope_call *c = arguments;
     for (size_t t = begin; t < end; t++) {
-        size_t angle = c->positions[t] * (c->head_dim / 2);
+        size_t angle = t * (c->head_dim / 2);
         for (size_t h = 0; h < c->heads; h++)
             c->table->rope(c->x + t * c->x_stride + h * c->head_dim, c->cosines + angle, c->sines + angle, c->sign,
                            c->head_dim);
     }
 }
 
-void k_rope(k_context c, float *x, size_t x_stride, const uint32_t *positions, const float *cosines, const float *sines,
-            size_t rows, size_t heads, size_t head_dim, bool inverse) {
-    rope_call call = {c.table, x, x_stride, positions, cosines, sines, inverse ? -1 : 1, heads, head_dim};
+void k_rope(k_context c, float *x, size_t x_stride, const float *cosines, const float *sines, size_t rows, size_t heads,
+            size_t head_dim, bool inverse) {
+    rope_call call = {c.table, x, x_stride, cosines, sines, inverse ? -1 : 1, heads, head_dim};
     k_parallel(c.threads, rope_part, &call, rows, row_grain(heads * head_dim));
 }
 

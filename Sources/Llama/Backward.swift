@@ -14,10 +14,10 @@ struct BlockBackward {
   ///   - needsInput: false for the lowest adapted block, below which no gradient is used: `d` is then left unfinished.
   func callAsFunction(
     _ block: Int, _ d: Matrix, at x: Matrix, on t: BlockTape, room dt: BlockTape, segments: SegmentList,
-    positions: Buffer<UInt32>, rows: Int, needsInput: Bool
+    angles: RotaryAngles, rows: Int, needsInput: Bool
   ) {
     let (kernels, model) = (forward.kernels, forward.policy.model)
-    let (config, weights, rotary) = (model.config, model.blocks[block], model.rotary)
+    let (config, weights) = (model.config, model.blocks[block])
     func backward(_ layer: LoRATarget, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
       forward.layer(layer, block).backward(
         dx, from: dy, at: x, low: t.low(layer), dLow: dt.low(layer), gradients.pair(layer.tensorName(block: block)),
@@ -40,7 +40,7 @@ struct BlockBackward {
       dq: dt.q, dk: dt.k, dv: dt.v, dt.attnOut.matrix, t.attnOut.matrix, t.logSum, t.q, segments, forward.shape)
     for (dx, heads) in [(dt.k, config.kvHeadCount), (dt.q, config.headCount)] {  // 3
       kernels.rope(
-        dx, positions: positions, cosines: rotary.cosines, sines: rotary.sines, rows: rows, heads: heads,
+        dx, cosines: angles.cosines, sines: angles.sines, rows: rows, heads: heads,
         inverse: true)
     }
     let dNorm = needsInput ? dt.attnNorm.matrix : nil

@@ -28,11 +28,11 @@ struct BlockForward {
   ///   - x, out: `[T, D]`; may not be the same matrix.
   ///   - segments: which rows belong to which sequence, with that sequence's pages for this block.
   func callAsFunction(
-    _ block: Int, _ out: Matrix, from x: Matrix, on t: BlockTape, segments: SegmentList, positions: Buffer<UInt32>,
+    _ block: Int, _ out: Matrix, from x: Matrix, on t: BlockTape, segments: SegmentList, angles: RotaryAngles,
     rows: Int
   ) {
     let model = policy.model
-    let (config, weights, rotary) = (model.config, model.blocks[block], model.rotary)
+    let (config, weights) = (model.config, model.blocks[block])
 
     kernels.rmsNorm(  // 1
       t.attnNorm.matrix, t.attnInverse, x, weights.attnNorm, eps: config.normEpsilon, rows: rows)
@@ -42,7 +42,7 @@ struct BlockForward {
     layer(.attnV, block).forward(t.v, from: t.attnNorm, low: t.low(.attnV))  // 2c
     for (x, heads) in [(t.q, config.headCount), (t.k, config.kvHeadCount)] {  // 3
       kernels.rope(
-        x, positions: positions, cosines: rotary.cosines, sines: rotary.sines, rows: rows, heads: heads)
+        x, cosines: angles.cosines, sines: angles.sines, rows: rows, heads: heads)
     }
     kernels.cacheWrite(segments, shape, k: t.k, v: t.v)  // 4
     kernels.attention(t.attnOut.matrix, t.logSum, t.q, segments, shape)  // 5

@@ -26,7 +26,7 @@ public final class ForwardPass {
   private let tape: BlockTape
   private var x: Matrix
   private var next: Matrix
-  private let positions: Buffer<UInt32>
+  private let angles: RotaryAngles
   /// The adapter's inner products for each block; blocks share them, since nothing reads them later.
   private let low: [[Matrix?]]
 
@@ -40,7 +40,7 @@ public final class ForwardPass {
     tape = BlockTape(policy, block: 0, rows: maximumRows, scratch: scratch)
     x = Matrix(maximumRows, config.dim)
     next = Matrix(maximumRows, config.dim)
-    positions = Buffer(count: maximumRows)
+    angles = RotaryAngles(config, rows: maximumRows)
     var byRank: [Int: Matrix] = [:]
     low = policy.slots.map { slots in
       slots.map { slot in
@@ -118,12 +118,12 @@ public final class ForwardPass {
   /// One chunk through all blocks; its outputs are left in `x`.
   private func forward(_ runs: [Run]) -> Int {
     let model = policy.model
-    let layout = RowLayout(runs.map { ($0.sequence, $0.tokens) }, positions: positions)
+    let layout = RowLayout(runs.map { ($0.sequence, $0.tokens) }, angles: angles, model.rotary)
     model.embed(runs.lazy.flatMap(\.tokens), into: x)
     for b in 0..<model.config.blockCount {
       tape.low = low[b]
       block(
-        b, next, from: x, on: tape, segments: layout.segments(block: b), positions: positions,
+        b, next, from: x, on: tape, segments: layout.segments(block: b), angles: angles,
         rows: layout.rows)
       swap(&x, &next)
     }
@@ -131,17 +131,17 @@ public final class ForwardPass {
   }
 }
 
-/// Where the rows of a batch lie: a segment per run, a position per row. Extends the sequences.
+/// Where the rows of a batch lie: a segment per run, and the angles of every row. Extends the sequences.
 struct RowLayout {
   private let parts: [(sequence: KVSequence, firstRow: Int, rows: Int, firstPosition: Int)]
   let rows: Int
 
-  init(_ runs: [(KVSequence, ArraySlice<TokenID>)], positions: Buffer<UInt32>) {
+  init(_ runs: [(KVSequence, ArraySlice<TokenID>)], angles: RotaryAngles, _ rotary: RotaryFrequencies) {
     var row = 0
     parts = runs.map { sequence, tokens in
       let start = sequence.length
       sequence.extend(by: tokens.count)
-      for offset in 0..<tokens.count { positions.pointer[row + offset] = UInt32(start + offset) }
+      for offset in 0..<tokens.count { rotary.turn(angles, row: row + offset, to: start + offset) }
       defer { row += tokens.count }
       return (sequence, row, tokens.count, start)
     }

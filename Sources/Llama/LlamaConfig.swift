@@ -48,7 +48,16 @@ public struct LlamaConfig: Equatable, Sendable {
     try check(metadata)
   }
 
+  /// A thousand times the widest model there is; it keeps every product of two sizes far from overflow.
+  private static let widest = 1 << 24
+
   private func check(_ metadata: GGUFMetadata) throws {
+    for (name, size) in [
+      ("embedding length", dim), ("feed-forward length", feedForward), ("head count", headCount),
+      ("block count", blockCount),
+    ] where size > Self.widest {
+      throw LlamaError.inconsistent("a \(name) of \(size) is beyond any model")
+    }
     guard headCount.isMultiple(of: kvHeadCount) else {
       throw LlamaError.inconsistent("\(headCount) query heads cannot share \(kvHeadCount) key/value heads")
     }

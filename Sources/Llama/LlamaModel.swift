@@ -24,7 +24,7 @@ public final class LlamaModel: @unchecked Sendable {
   public let isTied: Bool
   let outputNorm: Buffer<Float>
   let blocks: [Block]
-  let rotary: RotaryTable
+  let rotary: RotaryFrequencies
 
   public var vocabularySize: Int { tokenEmbd.rows }
   public var attention: AttentionShape {
@@ -50,6 +50,9 @@ public final class LlamaModel: @unchecked Sendable {
     let config = try LlamaConfig(file.metadata)
     if let context, context > config.contextLength {
       throw LlamaError.contextExceeded(needed: context, limit: config.contextLength)
+    }
+    guard config.blockCount <= file.tensors.count else {
+      throw LlamaError.inconsistent("\(config.blockCount) blocks cannot be in a file of \(file.tensors.count) tensors")
     }
     self.config = config
     self.precision = precision
@@ -86,7 +89,7 @@ public final class LlamaModel: @unchecked Sendable {
     }
     let divisors =
       file.tensor(TensorName.ropeFreqs) == nil ? nil : try floats(TensorName.ropeFreqs, config.headDim / 2)
-    rotary = try RotaryTable(config, divisors: divisors, positions: self.context)
+    rotary = try RotaryFrequencies(config, divisors: divisors)
   }
 
   func check(_ tokens: some Sequence<UInt32>) throws {

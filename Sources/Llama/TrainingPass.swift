@@ -31,7 +31,7 @@ public final class TrainingPass {
   private let room: BlockTape
   /// `inputs[b] [T, D]` goes into block `b`; the last one is the last block's output.
   private let inputs: [Matrix]
-  private let positions: Buffer<UInt32>
+  private let angles: RotaryAngles
   private var current: Forwarded?
 
   private struct Forwarded {
@@ -64,7 +64,7 @@ public final class TrainingPass {
     spare = tape(config.blockCount - 1)
     room = tape(config.blockCount - 1)
     inputs = (0...config.blockCount).map { _ in Matrix(maximumRows, config.dim) }
-    positions = Buffer(count: maximumRows)
+    angles = RotaryAngles(config, rows: maximumRows)
   }
 
   /// Bytes of working memory: what every pass needs, and what each kept block adds.
@@ -91,7 +91,7 @@ public final class TrainingPass {
     // The last token predicts nothing that is asked for.
     let runs = sequences.map { (KVSequence(model), $0.tokens.dropLast()) }
     precondition(runs.reduce(0) { $0 + $1.1.count } <= maximumRows, "the sequences exceed \(maximumRows) rows")
-    let layout = RowLayout(runs, positions: positions)
+    let layout = RowLayout(runs, angles: angles, model.rotary)
     model.embed(runs.lazy.flatMap(\.1), into: inputs[0])
     for b in 0..<model.config.blockCount { forward(b, layout) }
 
@@ -133,7 +133,7 @@ public final class TrainingPass {
       if b >= kept { forward(b, f.layout) }
       room.low = matching(room.low, b)
       backward(
-        b, d, at: inputs[b], on: tape(b), room: room, segments: f.layout.segments(block: b), positions: positions,
+        b, d, at: inputs[b], on: tape(b), room: room, segments: f.layout.segments(block: b), angles: angles,
         rows: rows, needsInput: b > lowest)
     }
     current = nil
@@ -142,7 +142,7 @@ public final class TrainingPass {
   private func forward(_ b: Int, _ layout: RowLayout) {
     if b >= kept { spare.low = matching(spare.low, b) }
     block(
-      b, inputs[b + 1], from: inputs[b], on: tape(b), segments: layout.segments(block: b), positions: positions,
+      b, inputs[b + 1], from: inputs[b], on: tape(b), segments: layout.segments(block: b), angles: angles,
       rows: layout.rows)
   }
 

@@ -83,14 +83,13 @@ public struct Kernels: @unchecked Sendable {
     k_rms_norm_backward(context, dx.pointer, dy.pointer, x.pointer, w.pointer, inverse.pointer, rows, w.count)
   }
 
-  /// Rotates `x [T, heads·E]` in place; see `RotaryTable` in Llama.
-  public func rope(
-    _ x: Matrix, positions: Buffer<UInt32>, cosines: Matrix, sines: Matrix, rows: Int, heads: Int, inverse: Bool = false
-  ) {
+  /// Rotates `x [T, heads·E]` in place by the angles `[T, E/2]` whose cosines and sines are given.
+  public func rope(_ x: Matrix, cosines: Matrix, sines: Matrix, rows: Int, heads: Int, inverse: Bool = false) {
     let headDim = cosines.columns * 2
-    precondition(x.columns == heads * headDim && rows <= min(x.rows, positions.count), "rope: shapes differ")
-    k_rope(
-      context, x.pointer, x.columns, positions.pointer, cosines.pointer, sines.pointer, rows, heads, headDim, inverse)
+    precondition(
+      x.columns == heads * headDim && sines.columns == cosines.columns
+        && rows <= min(x.rows, cosines.rows, sines.rows), "rope: shapes differ")
+    k_rope(context, x.pointer, x.columns, cosines.pointer, sines.pointer, rows, heads, headDim, inverse)
   }
 
   public func swiGLU(_ out: Matrix, _ gate: Matrix, _ up: Matrix, rows: Int) {

@@ -98,7 +98,20 @@ import Testing
     #expect(throws: LlamaError.inconsistent(sentence)) { try load(keys) }
   }
 
-  @Test func missingAndSenselessNumbers() {
+  @Test func missingAndSenselessNumbers() throws {
+    // More blocks than tensors, and sizes whose products would overflow: refused before anything is allocated for them.
+    for (key, value) in [
+      ("llama.block_count", UInt32.max), ("llama.block_count", 100_000), ("llama.attention.head_count", .max),
+      ("llama.embedding_length", .max), ("llama.feed_forward_length", .max),
+    ] {
+      #expect("\(key) \(value)") {
+        try load([key: .uint32(value)])
+      } throws: { error in
+        if case LlamaError.inconsistent = error { true } else { false }
+      }
+    }
+    // A context no memory could hold a table for costs nothing until it is used.
+    #expect(try load(["llama.context_length": .uint32(.max)]).context == Int(UInt32.max))
     #expect(throws: GGUFError.notPositive(key: "llama.block_count", value: 0)) {
       try load(["llama.block_count": .uint32(0)])
     }

@@ -119,17 +119,14 @@ func rmsNormBackwardEqualsScalarAndTwin(table: String) {
 
 // MARK: Rotary positions
 
-private func rotated(_ k: Kernels, _ x: Matrix, _ positions: [UInt32], _ angles: Matrix, heads: Int, inverse: Bool)
-  -> [Float]
-{
+private func rotated(_ k: Kernels, _ x: Matrix, _ angles: Matrix, heads: Int, inverse: Bool) -> [Float] {
   let y = guarded(x.rows, x.columns, x.values)
   let (cosines, sines) = (angles.copy(), angles.copy())
   for i in 0..<angles.count {
     cosines.pointer[i] = Foundation.cosf(angles.pointer[i])
     sines.pointer[i] = Foundation.sinf(angles.pointer[i])
   }
-  k.rope(
-    y, positions: Buffer(positions), cosines: cosines, sines: sines, rows: x.rows, heads: heads, inverse: inverse)
+  k.rope(y, cosines: cosines, sines: sines, rows: x.rows, heads: heads, inverse: inverse)
   expectGuard(y, "rope")
   return Array(y.values.prefix(x.count))
 }
@@ -138,11 +135,10 @@ private func rotated(_ k: Kernels, _ x: Matrix, _ positions: [UInt32], _ angles:
 func ropeEqualsScalarAndTurnsPairs(table: String, headDim: Int) {
   let (rows, heads) = (200, 3)
   var random = Seeded(UInt64(headDim))
-  let (x, angles) = (random.matrix(rows, heads * headDim), random.matrix(40, headDim / 2, 3))
-  let positions = (0..<rows).map { UInt32($0 * 7 % 40) }
-  let want = rotated(scalar, x, positions, angles, heads: heads, inverse: false)
+  let (x, angles) = (random.matrix(rows, heads * headDim), random.matrix(rows, headDim / 2, 3))
+  let want = rotated(scalar, x, angles, heads: heads, inverse: false)
   for threads in 1...3 {
-    let got = rotated(kernels(table, threads: threads), x, positions, angles, heads: heads, inverse: false)
+    let got = rotated(kernels(table, threads: threads), x, angles, heads: heads, inverse: false)
     expectSameBits(got, want, "\(headDim), \(threads) threads")
   }
   var twin: [Double] = []
@@ -150,7 +146,7 @@ func ropeEqualsScalarAndTurnsPairs(table: String, headDim: Int) {
     for h in 0..<heads {
       for i in 0..<headDim / 2 {
         let (a, b) = (Double(x[t, h * headDim + 2 * i]), Double(x[t, h * headDim + 2 * i + 1]))
-        let angle = Double(angles[Int(positions[t]), i])
+        let angle = Double(angles[t, i])
         twin += [a * cos(angle) - b * sin(angle), a * sin(angle) + b * cos(angle)]
       }
     }
@@ -158,7 +154,7 @@ func ropeEqualsScalarAndTurnsPairs(table: String, headDim: Int) {
   // Values below 1; cosine and sine are a rounding or two off, the product and the sum one each.
   expectClose(want, twin, bounds: twin.map { _ in 8 * eps }, "\(headDim)")
   let back = rotated(
-    kernels(table), Matrix(rows, heads * headDim, want), positions, angles, heads: heads, inverse: true)
+    kernels(table), Matrix(rows, heads * headDim, want), angles, heads: heads, inverse: true)
   expectClose(back, x.values.map(Double.init), bounds: back.map { _ in 16 * eps }, "\(headDim) and back")
 }
 

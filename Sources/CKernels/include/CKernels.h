@@ -124,11 +124,10 @@ void k_rms_norm(k_context c, float *y, float *inv_rms, const float *x, const flo
 void k_rms_norm_backward(k_context c, float *dx, const float *dy, const float *x, const float *w,
                          const float *inv_rms, size_t rows, size_t n);
 
-/* Rotates pairs (2i, 2i+1) of every head by the angle of positions[t], in place.
- * cosines, sines: [positions, head_dim/2]. `inverse` rotates back (the backward).
- * a' = fma(a, cos, -(b * sin)), b' = fma(a, sin, b * cos). */
-void k_rope(k_context c, float *x, size_t x_stride, const uint32_t *positions, const float *cosines,
-            const float *sines, size_t rows, size_t heads, size_t head_dim, bool inverse);
+/* Rotates pairs (2i, 2i+1) of every head by angle i of the row, in place. `inverse` rotates back (the backward).
+ * cosines, sines: [rows, head_dim/2]. a' = fma(a, cos, -(b * sin)), b' = fma(a, sin, b * cos). */
+void k_rope(k_context c, float *x, size_t x_stride, const float *cosines, const float *sines, size_t rows, size_t heads,
+            size_t head_dim, bool inverse);
 
 /* out = silu(gate) * up;  silu(g) = g / (1 + exp(-g)). All contiguous, n values. */
 void k_swiglu(k_context c, float *out, const float *gate, const float *up, size_t n);
