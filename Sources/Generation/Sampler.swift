@@ -86,8 +86,14 @@ package struct Sampler {
 
   private func drawFromAll(_ logits: UnsafeBufferPointer<Float>, logSum: Float, uniform: Double) -> Draw {
     let scaled = Buffer<Float>(count: logits.count)
-    let inverse = Float(1 / config.temperature)
-    for i in 0..<logits.count { scaled.pointer[i] = (logits[i] - logSum) * inverse }
+    if config.temperature == 1 {
+      for i in 0..<logits.count { scaled.pointer[i] = logits[i] - logSum }
+    } else {
+      // From the largest logit, so that the best token weighs 1 however small the temperature. Divided, because the inverse
+      // of the smallest temperatures is infinite.
+      let maximum = Double(logits.max() ?? 0)
+      for i in 0..<logits.count { scaled.pointer[i] = Float((Double(logits[i]) - maximum) / config.temperature) }
+    }
     let weights = Buffer<Float>(count: logits.count)
     kernels.exp(weights, scaled)
     var total = 0.0

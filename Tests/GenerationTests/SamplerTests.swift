@@ -8,6 +8,9 @@ import Testing
 struct SamplerTests {
   static let configs = [
     SamplerConfig(), SamplerConfig(temperature: 0.7), SamplerConfig(temperature: 2), SamplerConfig(topK: 1),
+    SamplerConfig(temperature: 1e-3), SamplerConfig(temperature: 1e-30),
+    SamplerConfig(temperature: .leastNonzeroMagnitude),
+    SamplerConfig(temperature: 1e-30, topK: 5),
     SamplerConfig(topK: 5), SamplerConfig(topK: 1000), SamplerConfig(topP: 0.5), SamplerConfig(topP: 0.95),
     SamplerConfig(topP: 1e-9), SamplerConfig(minP: 0.1), SamplerConfig(minP: 1),
     SamplerConfig(temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05),
@@ -30,6 +33,33 @@ struct SamplerTests {
         // Logits differ from the log-sum by at most 16, so each float operation errs by at most 2⁻²⁰; there are fewer than 4.
         #expect(abs(Double(draw.behaviourLogProb) - log(behaviour)) <= 4 * 0x1p-20)
       }
+    }
+  }
+
+  @Test(arguments: [1e-30, Double.leastNonzeroMagnitude])
+  func aTinyTemperatureTakesTheBest(temperature: Double) throws {
+    let kernels = try #require(Kernels(threads: 1))
+    // The log-sum is far from every logit, as it is over a large vocabulary.
+    let logits: [Float] = [1, 3, -2, 2.999, 0]
+    for uniform in [0, 0.5, 1 - 0x1p-53] {
+      let draw = logits.withUnsafeBufferPointer {
+        Sampler(config: SamplerConfig(temperature: temperature), kernels: kernels)
+          .draw($0, logSum: 12, uniform: uniform)
+      }
+      #expect(draw.token == 1)
+      #expect(draw.behaviourLogProb == 0)
+    }
+  }
+
+  @Test func temperatureOneGivesTheRawLogProbs() throws {
+    let kernels = try #require(Kernels(threads: 1))
+    let logits = Seeded(2).normals(301, deviation: 2)
+    let logSum = Float(TwinSampler(logits, SamplerConfig()).logSum)
+    for uniform in [0, 0.3, 0.9] {
+      let draw = logits.withUnsafeBufferPointer {
+        Sampler(config: SamplerConfig(), kernels: kernels).draw($0, logSum: logSum, uniform: uniform)
+      }
+      #expect(draw.behaviourLogProb == logits[draw.token] - logSum)
     }
   }
 
