@@ -33,8 +33,8 @@ public struct Sample {
   /// Log-probability of each token under the whole sampler chain.
   public internal(set) var behaviourLogProbs: [Float] = []
   public internal(set) var finish: Finish = .length
-  /// The prompt and all tokens but the last, as computed.
-  public let sequence: KVSequence
+  /// The prompt and all tokens but the last, as computed; nil unless `keepsSequences` asks for it.
+  public internal(set) var sequence: KVSequence?
 }
 
 public struct GenerationOptions {
@@ -46,18 +46,21 @@ public struct GenerationOptions {
   public var endTokens: Set<TokenID>
   /// Answers in flight at once.
   public var maximumSequences: Int
+  /// Whether finished answers keep their keys and values, for a later turn; otherwise that memory is free at once.
+  public var keepsSequences: Bool
   /// Asked between steps; true ends the run with `CancellationError`.
   public var isCancelled: () -> Bool
 
   public init(
     sampler: SamplerConfig, seed: UInt64, maximumTokens: Int, endTokens: Set<TokenID>, maximumSequences: Int = 64,
-    isCancelled: @escaping () -> Bool = { Task.isCancelled }
+    keepsSequences: Bool = false, isCancelled: @escaping () -> Bool = { Task.isCancelled }
   ) {
     self.sampler = sampler
     self.seed = seed
     self.maximumTokens = maximumTokens
     self.endTokens = endTokens
     self.maximumSequences = maximumSequences
+    self.keepsSequences = keepsSequences
     self.isCancelled = isCancelled
   }
 }
@@ -86,7 +89,8 @@ public final class Generator {
     let request: Int
     let sample: Int
     let random: CounterRandom
-    var answer: Sample
+    let sequence: KVSequence
+    var answer = Sample()
     var last: TokenID
   }
 
@@ -116,7 +120,7 @@ public final class Generator {
           Active(
             request: next.request, sample: next.sample,
             random: CounterRandom(seed: options.seed, UInt64(request.index), UInt64(next.sample)),
-            answer: Sample(sequence: prompt.fork()), last: request.prompt[request.prompt.count - 1]))
+            sequence: prompt.fork(), last: request.prompt[request.prompt.count - 1]))
       }
       while reported < requests.count, finished[reported].allSatisfy({ $0 != nil }) {
         try onFinish(reported, finished[reported].compactMap { $0 })
@@ -128,8 +132,10 @@ public final class Generator {
       try step(&active, onToken)
       active.removeAll { one in
         let isDone = one.answer.finish == .stop || one.answer.tokens.count >= options.maximumTokens
-        if isDone { finished[one.request][one.sample] = one.answer }
-        return isDone
+        guard isDone else { return false }
+        finished[one.request][one.sample] = one.answer
+        if options.keepsSequences { finished[one.request][one.sample]?.sequence = one.sequence }
+        return true
       }
     }
   }
@@ -148,10 +154,10 @@ public final class Generator {
   }
 
   private func step(_ active: inout [Active], _ onToken: (Int, Int, TokenID) -> Void) throws {
-    let hidden = try pass(active.map { Run($0.answer.sequence, [$0.last], wanted: true) })
+    let hidden = try pass(active.map { Run($0.sequence, [$0.last], wanted: true) })
     let (logits, logSum) = head.logits(hidden)
     for i in active.indices {
-      guard logSum[i].isFinite else { throw SamplerError.notFinite(position: active[i].answer.sequence.length) }
+      guard logSum[i].isFinite else { throw SamplerError.notFinite(position: active[i].sequence.length) }
       let position = active[i].answer.tokens.count
       let draw = sampler.draw(
         UnsafeBufferPointer(logits.row(i)), logSum: logSum[i], uniform: active[i].random.uniform(UInt64(position)))

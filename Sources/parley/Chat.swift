@@ -70,6 +70,7 @@ private struct Conversation {
     // The template may have changed the earlier turns (some drop white space); then all is computed again.
     let known = past.flatMap { $0.tokens.count < prompt.count && prompt.starts(with: $0.tokens) ? $0.sequence : nil }
     var options = options
+    options.keepsSequences = true
     let room = session.model.context - prompt.count + 1
     guard room > 0 else {
       throw Failure(
@@ -88,7 +89,7 @@ private struct Conversation {
     guard let finished else { return }
     messages.append(
       ChatMessage(role: "assistant", content: session.tokenizer.decode(finished.tokens, skipSpecial: true)))
-    past = (prompt + finished.tokens.dropLast(), finished.sequence)
+    past = finished.sequence.map { (prompt + finished.tokens.dropLast(), $0) }
     turn += 1
   }
 }

@@ -83,11 +83,19 @@ struct GeneratorTests {
 
   @Test func anEarlierTurnGivesTheSameBits() throws {
     let tokens = prompt(2, 90)
-    let first = try generate([GenerationRequest(prompt: Array(tokens[..<70]), index: 0, samples: 1)], options())[0][0]
+    var keeping = options()
+    keeping.keepsSequences = true
+    let first = try generate([GenerationRequest(prompt: Array(tokens[..<70]), index: 0, samples: 1)], keeping)[0][0]
+    let sequence = try #require(first.sequence)
+    #expect(sequence.length == 70 + first.tokens.count - 1)
     let longer = Array(tokens[..<70]) + first.tokens + tokens[70...]
-    let past = GenerationRequest(prompt: longer, index: 1, samples: 2, past: first.sequence)
+    let past = GenerationRequest(prompt: longer, index: 1, samples: 2, past: sequence)
     let fresh = GenerationRequest(prompt: longer, index: 1, samples: 2)
     expectSame(try generate([past], options())[0], try generate([fresh], options())[0])
+  }
+
+  @Test func finishedAnswersHoldNoKeysAndValuesUnlessAsked() throws {
+    #expect(try generate(requests, options()).joined().allSatisfy { $0.sequence == nil })
   }
 
   @Test func theEndTokenEndsTheAnswerAndIsItsLast() throws {
