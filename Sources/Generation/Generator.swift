@@ -142,11 +142,7 @@ public final class Generator {
 
   /// Everything but the prompt's last token, which each sample runs for itself: it yields the first logits.
   private func prefill(_ request: GenerationRequest) throws -> KVSequence {
-    guard !request.prompt.isEmpty else { throw LlamaError.emptySequence }
-    let needed = request.prompt.count + options.maximumTokens - 1
-    guard needed <= policy.model.context else {
-      throw LlamaError.contextExceeded(needed: needed, limit: policy.model.context)
-    }
+    try policy.model.check(prompt: request.prompt, maximumTokens: options.maximumTokens)
     let sequence = request.past?.fork() ?? KVSequence(policy.model)
     precondition(sequence.length < request.prompt.count, "the past must be shorter than the prompt")
     _ = try pass([Run(sequence, request.prompt.dropLast().dropFirst(sequence.length), wanted: false)])
@@ -169,5 +165,14 @@ public final class Generator {
       if options.endTokens.contains(token) { active[i].answer.finish = .stop }
       onToken(active[i].request, active[i].sample, token)
     }
+  }
+}
+
+extension LlamaModel {
+  /// Whether a prompt and the longest answer it may get fit the context; the answer's last token is never run.
+  func check(prompt: [TokenID], maximumTokens: Int) throws(LlamaError) {
+    guard !prompt.isEmpty else { throw .emptySequence }
+    let (needed, isHuge) = (prompt.count - 1).addingReportingOverflow(maximumTokens)
+    guard !isHuge, needed <= context else { throw .contextExceeded(needed: isHuge ? .max : needed, limit: context) }
   }
 }

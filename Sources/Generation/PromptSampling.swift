@@ -29,7 +29,7 @@ public struct PromptSampler {
     let requests = try prompts.enumerated().map { place, record in
       do {
         let ids = try encoder.prompt(record.prompt)
-        try check(ids)
+        try policy.model.check(prompt: ids, maximumTokens: options.maximumTokens)
         return GenerationRequest(prompt: ids, index: firstIndex + place, samples: samples)
       } catch {
         throw RecordFault(index: place, reason: error)
@@ -39,14 +39,6 @@ public struct PromptSampler {
       try onRecord(
         ResponseRecord(
           prompt: prompts[place], promptIDs: requests[place].prompt, responses: answers.map(response)))
-    }
-  }
-
-  private func check(_ prompt: [TokenID]) throws(LlamaError) {
-    guard !prompt.isEmpty else { throw .emptySequence }
-    let needed = prompt.count + options.maximumTokens - 1
-    guard needed <= policy.model.context else {
-      throw .contextExceeded(needed: needed, limit: policy.model.context)
     }
   }
 

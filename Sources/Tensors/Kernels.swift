@@ -14,13 +14,16 @@ public struct Kernels: @unchecked Sendable {
     (0..<k_table_count()).map { String(cString: k_table_name(k_table_at($0))) }
   }
 
-  /// The table called `name` (nil: the best), on `threads` threads.
+  /// More threads than any machine has processors for.
+  public static let maximumThreads = 1024
+
+  /// The table called `name` (nil: the best), on `threads` threads, at most `maximumThreads`.
   /// - Returns: nil when this machine has no such table.
   public init?(table name: String? = nil, threads: Int) {
     precondition(threads >= 1, "\(threads) threads cannot compute")
     let names = Self.available
     guard let index = name.map({ names.firstIndex(of: $0) }) ?? 0 else { return nil }
-    context = k_context(table: k_table_at(index), threads: UInt32(threads))
+    context = k_context(table: k_table_at(index), threads: UInt32(min(threads, Self.maximumThreads)))
   }
 
   // MARK: Matmul

@@ -15,7 +15,7 @@ struct Bench: ParsableCommand {
   @Option(parsing: .upToNextOption, help: "Only these: \(Workload.allCases.map(\.rawValue).joined(separator: ", ")).")
   var only: [Workload] = []
 
-  @Option(help: "Measured runs of each.")
+  @Option(parsing: .unconditional, help: "Measured runs of each.")
   var repetitions = 3
 
   @Flag(help: "One JSON object.")
@@ -25,7 +25,7 @@ struct Bench: ParsableCommand {
   var quiet = false
 
   func check() throws {
-    if repetitions < 1 { throw ValidationError("--repetitions is \(repetitions); give 1 or more.") }
+    try Allowed.repetitions.check(repetitions, of: "--repetitions")
   }
 
   private struct Report: Encodable {

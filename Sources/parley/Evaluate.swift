@@ -25,7 +25,7 @@ struct Evaluate: AsyncParsableCommand {
   @Option(help: "Who judges.")
   var oracle: String
 
-  @Option(name: [.customShort("n")], help: "Answers to each prompt from each side.")
+  @Option(name: [.customShort("n")], parsing: .unconditional, help: "Answers to each prompt from each side.")
   var samples = 1
 
   @Flag(help: "Take prompts as they are, without the chat template.")
@@ -35,7 +35,7 @@ struct Evaluate: AsyncParsableCommand {
   var json = false
 
   func check() throws {
-    if samples < 1 { throw ValidationError("-n is \(samples); give 1 or more.") }
+    try Allowed.repetitions.check(samples, of: "-n")
   }
 
   func run() async throws {

@@ -18,7 +18,7 @@ struct Generate: ParsableCommand {
   @Option(help: "JSON lines with a prompt each.")
   var prompts: String?
 
-  @Option(name: [.customShort("n")], help: "Answers to each prompt.")
+  @Option(name: [.customShort("n")], parsing: .unconditional, help: "Answers to each prompt.")
   var samples = 1
 
   @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
@@ -35,7 +35,7 @@ struct Generate: ParsableCommand {
 
   func check() throws {
     if (prompt == nil) == (prompts == nil) { throw ValidationError("Give either --prompt or --prompts.") }
-    if samples < 1 { throw ValidationError("-n is \(samples); give 1 or more.") }
+    try Allowed.repetitions.check(samples, of: "-n")
   }
 
   func run() throws {

@@ -10,6 +10,24 @@ extension Precision: ExpressibleByArgument {}
 
 // `check` instead of the parser's `validate`: an unknown option is then reported before what its absence causes.
 
+/// Counts that make sense; far beyond them, memory or arithmetic would overflow.
+enum Allowed {
+  /// Positions or tokens of one sequence: more than any model's context.
+  static let tokens = 1...(1 << 24)
+  /// Answers, pairs or rounds.
+  static let repetitions = 1...(1 << 16)
+  static let threads = 1...Kernels.maximumThreads
+}
+
+extension ClosedRange<Int> {
+  /// - Throws: `ValidationError` that names the option.
+  func check(_ value: Int, of option: String) throws {
+    guard contains(value) else {
+      throw ValidationError("\(option) is \(value); give a number from \(lowerBound) to \(upperBound).")
+    }
+  }
+}
+
 /// How the model is run.
 struct ModelOptions: ParsableArguments {
   @Argument(help: ArgumentHelp("A LLaMA-family model in GGUF.", valueName: "model"))
@@ -18,15 +36,18 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "Arithmetic of the matrix products: int16 activations, or f32 throughout.")
   var precision: Precision = .int16
 
-  @Option(help: "Threads; without it, the physical cores this process may use. No result depends on it.")
+  @Option(
+    parsing: .unconditional,
+    help: "Threads; without it, the physical cores this process may use. No result depends on it.")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Most positions of a sequence; without it, the model's own limit.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Most positions of a sequence; without it, the model's own limit.", valueName: "n"))
   var ctx: Int?
 
   func check() throws {
-    if let threads, threads < 1 { throw ValidationError("--threads is \(threads); give 1 or more.") }
-    if let ctx, ctx < 1 { throw ValidationError("--ctx is \(ctx); give 1 or more.") }
+    if let ctx { try Allowed.tokens.check(ctx, of: "--ctx") }
   }
 }
 
@@ -86,26 +107,29 @@ enum ReferenceChoice: ExpressibleByArgument {
 
 /// How answers are drawn.
 struct SamplerOptions: ParsableArguments {
-  @Option(help: "Divides the logits; 0 takes the most probable token. Default: 1, for chat 0.5.")
+  @Option(
+    parsing: .unconditional, help: "Divides the logits; 0 takes the most probable token. Default: 1, for chat 0.5.")
   var temperature: Double?
 
-  @Option(help: "Keep the k most probable tokens; 0 keeps all.")
+  @Option(parsing: .unconditional, help: "Keep the k most probable tokens; 0 keeps all.")
   var topK = 0
 
-  @Option(help: "Keep the fewest tokens whose probability reaches p; 1 keeps all. Default: 1, for chat 0.9.")
+  @Option(
+    parsing: .unconditional,
+    help: "Keep the fewest tokens whose probability reaches p; 1 keeps all. Default: 1, for chat 0.9.")
   var topP: Double?
 
-  @Option(help: "Keep tokens at least this fraction as probable as the best; 0 keeps all.")
+  @Option(parsing: .unconditional, help: "Keep tokens at least this fraction as probable as the best; 0 keeps all.")
   var minP = 0.0
 
-  @Option(help: "Seed of the randomness: the same seed gives the same answers.")
+  @Option(parsing: .unconditional, help: "Seed of the randomness: the same seed gives the same answers.")
   var seed: UInt64 = 1
 
-  @Option(help: "Most tokens of an answer.")
+  @Option(parsing: .unconditional, help: "Most tokens of an answer.")
   var maxTokens = 512
 
   func check() throws {
-    if maxTokens < 1 { throw ValidationError("--max-tokens is \(maxTokens); give 1 or more.") }
+    try Allowed.tokens.check(maxTokens, of: "--max-tokens")
     do { try sampler().check() } catch { throw ValidationError("\(error)") }
   }
 

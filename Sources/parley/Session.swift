@@ -45,6 +45,7 @@ struct Session {
 
   /// The best kernel table of this machine, or the one that PARLEY_ISA names.
   static func kernels(threads: Int?) throws -> Kernels {
+    if let threads { try Allowed.threads.check(threads, of: "--threads") }
     let wanted = ProcessInfo.processInfo.environment["PARLEY_ISA"]
     guard let kernels = Kernels(table: wanted, threads: threads ?? ThreadCount.automatic) else {
       throw Failure(

@@ -94,6 +94,34 @@ struct FailureTests {
     try expect(64, ["judge", "--oracle", "rule:consise", "--data", try shop.prompts()], says: ["rule:concise"])
   }
 
+  @Test func aCountBeyondSenseIs64() throws {
+    let shop = try Workshop()
+    let generate = ["generate", shop.model, "--prompt", "x"]
+    try expect(64, generate + ["--max-tokens", "\(Int.max)"], says: ["--max-tokens", "\(Int.max)"])
+    try expect(64, generate + ["-n", "1000000000000"], says: ["-n", "1000000000000"])
+    try expect(64, generate + ["--threads", "5000000000"], says: ["--threads", "5000000000"])
+    try expect(64, generate + ["--ctx", "\(Int.max)"], says: ["--ctx", "\(Int.max)"])
+    // Sensible for some model, but not for this one's context of 256.
+    try expect(65, generate + ["--max-tokens", "16777216"], says: ["256"])
+  }
+
+  @Test func aNegativeNumberIsAValueNotAnOption() throws {
+    let shop = try Workshop()
+    let generate = ["generate", shop.model, "--prompt", "x"]
+    try expect(64, generate + ["--temperature", "-1"], says: ["temperature is -1"])
+    try expect(64, generate + ["--max-tokens", "-1"], says: ["--max-tokens is -1"])
+    try expect(64, generate + ["-n", "-1"], says: ["-n is -1"])
+    let table = try shop.file("game.json", #"{"matrix":[[0.5]],"reference":[1]}"#)
+    try expect(64, ["game", "--matrix", table, "--eta", "-1", "--tau", "0.1", "--rounds", "1"], says: ["eta -1"])
+  }
+
+  @Test func anOptionThatWouldBeIgnoredIs64() throws {
+    let shop = try Workshop()
+    let judge = ["judge", "--oracle", "rule:concise", "--data", try shop.prompts()]
+    try expect(64, judge + ["--per-prompt", "2"], says: ["--per-prompt"])
+    try expect(64, judge + ["--seed", "2"], says: ["--seed"])
+  }
+
   @Test func anUnknownKernelTableIsRefusedWithThoseThereAre() throws {
     let shop = try Workshop()
     try expect(

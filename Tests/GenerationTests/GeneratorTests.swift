@@ -111,6 +111,9 @@ struct GeneratorTests {
   @Test func refusesWhatDoesNotFit() throws {
     let long = GenerationRequest(prompt: prompt(4, 250), index: 0, samples: 1)
     #expect(throws: LlamaError.contextExceeded(needed: 261, limit: 256)) { try generate([long], options()) }
+    #expect(throws: LlamaError.contextExceeded(needed: .max, limit: 256)) {
+      try generate([long], options(tokens: .max))
+    }
     #expect(throws: LlamaError.emptySequence) {
       try generate([GenerationRequest(prompt: [], index: 0, samples: 1)], options())
     }
