@@ -19,11 +19,11 @@ struct Judge: AsyncParsableCommand {
   @Option(help: "Best against worst by tournament, or independent pairs with drawn (iid) or soft labels.")
   var pairs: PairMode = .tournament
 
-  @Option(help: "Independent pairs of a prompt, at most half its answers.")
-  var perPrompt = 1
+  @Option(parsing: .unconditional, help: "Independent pairs of a prompt, at most half its answers. Default: 1.")
+  var perPrompt: Int?
 
-  @Option(help: "Seed of the independent pairs.")
-  var seed: UInt64 = 1
+  @Option(parsing: .unconditional, help: "Seed of the independent pairs. Default: 1.")
+  var seed: UInt64?
 
   @Option(help: "Write the pairs into this file instead, whole or not at all.")
   var out: String?
@@ -32,7 +32,10 @@ struct Judge: AsyncParsableCommand {
   var quiet = false
 
   func check() throws {
-    if perPrompt < 1 { throw ValidationError("--per-prompt is \(perPrompt); give 1 or more.") }
+    if let perPrompt { try Allowed.repetitions.check(perPrompt, of: "--per-prompt") }
+    if pairs == .tournament && (perPrompt != nil || seed != nil) {
+      throw ValidationError("--per-prompt and --seed are for --pairs iid or soft; a tournament draws nothing.")
+    }
   }
 
   func run() async throws {
@@ -49,8 +52,8 @@ struct Judge: AsyncParsableCommand {
         tooFew += 1
         continue
       }
-      var random = CounterRandom(seed: seed, UInt64(index)).stream
-      let found = try await pairs.pairs(of: record, oracle: judge, pairs: perPrompt, using: &random)
+      var random = CounterRandom(seed: seed ?? 1, UInt64(index)).stream
+      let found = try await pairs.pairs(of: record, oracle: judge, pairs: perPrompt ?? 1, using: &random)
       for pair in found { try sink.put(pair) }
       written += found.count
       if found.isEmpty { ties += 1 }
