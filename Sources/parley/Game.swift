@@ -11,20 +11,20 @@ struct Game: ParsableCommand {
   @Option(help: "The table, JSON.")
   var matrix: String
 
-  @Option(help: "Inverse step size η of mirror descent.")
+  @Option(parsing: .unconditional, help: "Inverse step size η of mirror descent.")
   var eta: Double
 
-  @Option(help: "Weight τ of the KL to the reference.")
+  @Option(parsing: .unconditional, help: "Weight τ of the KL to the reference.")
   var tau: Double
 
-  @Option(help: "Steps.")
+  @Option(parsing: .unconditional, help: "Steps.")
   var rounds: Int
 
   @Flag(help: "A JSON line for each round.")
   var json = false
 
   func check() throws {
-    if rounds < 1 { throw ValidationError("--rounds is \(rounds); give 1 or more.") }
+    try Allowed.repetitions.check(rounds, of: "--rounds")
   }
 
   private struct Table: Decodable {
