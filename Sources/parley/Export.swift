@@ -27,14 +27,14 @@ struct Export: ParsableCommand {
 
   func run() throws {
     let adapter = try LoRAAdapter.read(gguf: path)
-    let session = try LlamaModel(
+    let base = try LlamaModel(
       GGUFFile.open(model), precision: .int16, kernels: Session.kernels(threads: nil), context: 1)
-    try adapter.check(architecture: "llama", layers: session.adaptable)
+    try adapter.check(architecture: "llama", layers: base.adaptable)
     switch to {
     case .gguf: try adapter.write(gguf: out)
     case .peft:
       try adapter.writePEFT(
-        folder: out, heads: session.config.headCount, kvHeads: session.config.kvHeadCount, baseName: nil)
+        folder: out, heads: base.config.headCount, kvHeads: base.config.kvHeadCount, baseName: nil)
     }
     note("Wrote \(adapter.modules.count) adapted layers to '\(out)'.")
   }
