@@ -1,5 +1,6 @@
 import Llama
 import Tensors
+import Tokenization
 
 /// One prompt and how many answers it should get.
 public struct GenerationRequest {
@@ -9,24 +10,23 @@ public struct GenerationRequest {
   public let samples: Int
   /// Positions that are computed already, a prefix of `prompt`: an earlier turn of a conversation. Left unchanged.
   public let past: KVSequence?
+  /// Most new tokens of an answer, where the generator's own limit is not meant.
+  public let maximumTokens: Int?
 
-  public init(prompt: [TokenID], index: Int, samples: Int, past: KVSequence? = nil) {
+  public init(
+    prompt: [TokenID], index: Int, samples: Int, past: KVSequence? = nil, maximumTokens: Int? = nil
+  ) {
     self.prompt = prompt
     self.index = index
     self.samples = samples
     self.past = past
+    self.maximumTokens = maximumTokens
   }
 }
 
 /// One sampled answer.
 public struct Sample {
-  public enum Finish: String, Codable, Sendable {
-    /// The model ended the answer; the end token is the last of `tokens`.
-    case stop
-    /// The limit ended it.
-    case length
-  }
-
+  /// With the end token, when the model ended the answer.
   public internal(set) var tokens: [TokenID] = []
   /// Raw log-probability of each token: temperature 1, before any sampler.
   public internal(set) var logProbs: [Float] = []
@@ -131,7 +131,7 @@ public final class Generator {
       if options.isCancelled() { throw CancellationError() }
       try step(&active, onToken)
       active.removeAll { one in
-        let isDone = one.answer.finish == .stop || one.answer.tokens.count >= options.maximumTokens
+        let isDone = one.answer.finish == .stop || one.answer.tokens.count >= limit(requests[one.request])
         guard isDone else { return false }
         finished[one.request][one.sample] = one.answer
         if options.keepsSequences { finished[one.request][one.sample]?.sequence = one.sequence }
@@ -140,9 +140,11 @@ public final class Generator {
     }
   }
 
+  private func limit(_ request: GenerationRequest) -> Int { request.maximumTokens ?? options.maximumTokens }
+
   /// Everything but the prompt's last token, which each sample runs for itself: it yields the first logits.
   private func prefill(_ request: GenerationRequest) throws -> KVSequence {
-    try policy.model.check(prompt: request.prompt, maximumTokens: options.maximumTokens)
+    try policy.model.check(prompt: request.prompt, maximumTokens: limit(request))
     let sequence = request.past?.fork() ?? KVSequence(policy.model)
     precondition(sequence.length < request.prompt.count, "the past must be shorter than the prompt")
     _ = try pass([Run(sequence, request.prompt.dropLast().dropFirst(sequence.length), wanted: false)])

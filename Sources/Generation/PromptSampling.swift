@@ -45,7 +45,7 @@ public struct PromptSampler {
   private func response(_ answer: Sample) -> Response {
     Response(
       text: encoder.tokenizer.decode(answer.tokens, skipSpecial: true), tokenIDs: answer.tokens,
-      logp: answer.logProbs.reduce(0) { $0 + Double($1) }, logps: answer.logProbs,
-      behaviourLogps: answer.behaviourLogProbs, finish: answer.finish == .stop ? .stop : .length)
+      logp: answer.logProbs.logProbSum, logps: answer.logProbs,
+      behaviourLogps: answer.behaviourLogProbs, finish: answer.finish)
   }
 }

@@ -125,3 +125,8 @@ public struct Head {
     }
   }
 }
+
+extension Sequence<Float> {
+  /// Of the log-probs of its tokens, a sequence's log-probability: the sum in float64, in order.
+  public var logProbSum: Double { reduce(0) { $0 + Double($1) } }
+}

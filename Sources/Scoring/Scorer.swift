@@ -88,8 +88,3 @@ public final class Scorer {
     }
   }
 }
-
-extension Sequence<Float> {
-  /// Sum in float64, in order: the log-probability of a sequence.
-  public var logProbSum: Double { reduce(0) { $0 + Double($1) } }
-}

@@ -161,7 +161,7 @@ public final class Trainer {
       if isCancelled() { return nil }
       let pair = pairs[index]
       let logProbs = try pass.forward([pair.chosen, pair.rejected])
-      let (chosen, rejected) = (logProbs[0].sum64, logProbs[1].sum64)
+      let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
       if isFirst && options.startsAtLast { try compare(index, pair, chosen, rejected) }
       let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
       let slope = Float(outcome.dPolicy / Double(batch.count))
@@ -229,9 +229,4 @@ extension DataOrder {
       sum + batches(epoch: step / perEpoch, of: batch)[step % perEpoch].reduce(0) { $0 + pairs[$1].tokens }
     }
   }
-}
-
-extension [Float] {
-  /// Sum in float64, in order.
-  fileprivate var sum64: Double { reduce(0) { $0 + Double($1) } }
 }

@@ -28,10 +28,11 @@ struct Chat: ParsableCommand {
         "The model '\(model.path)' has no chat template, so it does not know turns. Use `parley generate --raw` with it."
       )
     }
+    var options = session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9))
+    options.keepsSequences = true
     var conversation = Conversation(
-      session: session, policy: try session.policy(adapter, noise),
-      options: session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9)), system: system
-    )
+      session: session, generator: try Generator(session.policy(adapter, noise), options),
+      maximumTokens: options.maximumTokens, system: system)
     let isTerminal = isatty(STDIN_FILENO) != 0
     if isTerminal && !noise.quiet { note("One line is one turn; /quit or Ctrl-D ends.") }
     while true {
@@ -48,18 +49,19 @@ struct Chat: ParsableCommand {
 
 /// The turns so far, and the cache that holds them.
 private struct Conversation {
-  let session: Session
-  let policy: Policy
-  let options: GenerationOptions
+  private let session: Session
+  private let generator: Generator
+  /// Of one answer, if the context has room for it.
+  private let maximumTokens: Int
   private var messages: [ChatMessage]
   private var turn = 0
   /// What the model has computed, token by token.
   private var past: (tokens: [TokenID], sequence: KVSequence)?
 
-  init(session: Session, policy: Policy, options: GenerationOptions, system: String?) {
+  init(session: Session, generator: Generator, maximumTokens: Int, system: String?) {
     self.session = session
-    self.policy = policy
-    self.options = options
+    self.generator = generator
+    self.maximumTokens = maximumTokens
     messages = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
   }
 
@@ -69,20 +71,18 @@ private struct Conversation {
     let prompt = try session.encoder.prompt(.messages(messages))
     // The template may have changed the earlier turns (some drop white space); then all is computed again.
     let known = past.flatMap { $0.tokens.count < prompt.count && prompt.starts(with: $0.tokens) ? $0.sequence : nil }
-    var options = options
-    options.keepsSequences = true
     let room = session.model.context - prompt.count + 1
     guard room > 0 else {
       throw Failure(
         .badData,
         "The conversation fills the context of \(session.model.context) tokens. Start a new one, or raise --ctx.")
     }
-    options.maximumTokens = min(options.maximumTokens, room)
 
     var decoder = StreamingDecoder(session.tokenizer)
-    let request = GenerationRequest(prompt: prompt, index: turn, samples: 1, past: known)
+    let request = GenerationRequest(
+      prompt: prompt, index: turn, samples: 1, past: known, maximumTokens: min(maximumTokens, room))
     var finished: Sample?
-    try Generator(policy, options).run(
+    try generator.run(
       [request], onToken: { _, _, token in if !session.tokenizer.isSpecial(token) { show(decoder.push(token)) } },
       onFinish: { finished = $1.first })
     show(decoder.flush())

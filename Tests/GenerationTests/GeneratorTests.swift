@@ -108,6 +108,13 @@ struct GeneratorTests {
     #expect(open.tokens.starts(with: closed.tokens))
   }
 
+  @Test func aRequestsOwnLimitGoesFirst() throws {
+    let tokens = prompt(3, 5)
+    let whole = try generate([GenerationRequest(prompt: tokens, index: 0, samples: 2)], options())[0]
+    let cut = try generate([GenerationRequest(prompt: tokens, index: 0, samples: 2, maximumTokens: 3)], options())[0]
+    #expect(cut.map(\.tokens) == whole.map { Array($0.tokens.prefix(3)) })
+  }
+
   @Test func refusesWhatDoesNotFit() throws {
     let long = GenerationRequest(prompt: prompt(4, 250), index: 0, samples: 1)
     #expect(throws: LlamaError.contextExceeded(needed: 261, limit: 256)) { try generate([long], options()) }
