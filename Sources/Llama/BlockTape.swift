@@ -45,9 +45,9 @@ final class BlockTape {
   func low(_ layer: LoRATarget) -> Matrix? { low[layer.index] }
 
   /// Bytes for one row.
-  static func bytesPerRow(_ policy: Policy) -> Int {
-    let c = policy.model.config
-    let ranks = policy.slots.map { $0.reduce(0) { $0 + ($1?.rank ?? 0) } }.max() ?? 0
+  ///
+  /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
+  static func bytesPerRow(_ c: LlamaConfig, ranks: Int) -> Int {
     let floats = 3 * c.dim + 2 + 2 * c.queryDim + 2 * c.kvDim + c.headCount + 3 * c.feedForward + ranks
     return floats * MemoryLayout<Float>.stride
   }

@@ -53,9 +53,10 @@ public final class ForwardPass {
   }
 
   /// Bytes of working memory, without pages.
-  public static func bytes(_ policy: Policy, maximumRows: Int) -> Int {
-    let config = policy.model.config
-    let perRow = BlockTape.bytesPerRow(policy) + 3 * config.dim * 4 + BlockTape.widest(config) * 9 / 4
+  ///
+  /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
+  public static func bytes(_ config: LlamaConfig, ranks: Int = 0, maximumRows: Int) -> Int {
+    let perRow = BlockTape.bytesPerRow(config, ranks: ranks) + 3 * config.dim * 4 + BlockTape.widest(config) * 9 / 4
     return maximumRows * perRow
   }
 

@@ -35,6 +35,8 @@ public final class Policy {
   /// `slots[block][layer]`, nil where the layer is not adapted.
   let slots: [[Slot?]]
   let maximumRank: Int
+  /// The sum of the ranks of the adapted layers in one block, the largest such sum; 0 for the base.
+  public var blockRanks: Int { slots.map { $0.reduce(0) { $0 + ($1?.rank ?? 0) } }.max() ?? 0 }
 
   /// - Parameter scale: multiplies the adapter's own alpha / rank; 0 gives the base's bits.
   /// - Throws: `AdapterError` when the adapter does not fit the model.

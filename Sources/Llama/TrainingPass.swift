@@ -68,9 +68,10 @@ public final class TrainingPass {
   }
 
   /// Bytes of working memory: what every pass needs, and what each kept block adds.
-  public static func bytes(_ policy: Policy, maximumRows: Int) -> (base: Int, perKeptBlock: Int) {
-    let config = policy.model.config
-    let tape = BlockTape.bytesPerRow(policy)
+  ///
+  /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
+  public static func bytes(_ config: LlamaConfig, ranks: Int, maximumRows: Int) -> (base: Int, perKeptBlock: Int) {
+    let tape = BlockTape.bytesPerRow(config, ranks: ranks)
     let inputs = (config.blockCount + 2) * config.dim * 4
     let pages = 2 * config.kvDim * config.blockCount * 4
     let head = 2 * config.dim * 4 + Kernels.vocabularyTile * 4

@@ -1,3 +1,4 @@
+import Adapters
 import Llama
 
 /// What training needs in memory beside the mapped model, decided before it starts: how many blocks keep their activations.
@@ -8,7 +9,7 @@ public struct TrainingPlan: Equatable, Sendable {
   public let keptBlocks: Int
   public let blocks: Int
   public let activationBytes: Int
-  /// Adapter, gradients and AdamW's two moments, in float.
+  /// Adapter, its layouts for the kernels, gradients and AdamW's two moments, in float.
   public let adapterBytes: Int
 
   /// - Parameter budget: bytes for all of the above.
@@ -16,13 +17,18 @@ public struct TrainingPlan: Equatable, Sendable {
   public init(_ policy: Policy, pairs: [TrainingPair], budget: Int) throws {
     rows = pairs.map(\.tokens).max() ?? 0
     blocks = policy.model.config.blockCount
-    let parameters = policy.adapter?.modules.reduce(0) { $0 + $1.a.count + $1.b.count } ?? 0
-    // The parameters, their two layouts for the kernels, gradients, two moments.
-    adapterBytes = parameters * 4 * 7
-    let needs = TrainingPass.bytes(policy, maximumRows: rows)
+    adapterBytes = (policy.adapter?.modules ?? []).reduce(0) {
+      $0 + Self.adapterBytes(rank: $1.rank, inputs: $1.a.columns, outputs: $1.b.rows)
+    }
+    let needs = TrainingPass.bytes(policy.model.config, ranks: policy.blockRanks, maximumRows: rows)
     let least = adapterBytes + needs.base
     guard least <= budget else { throw TrainerError.memory(needs: least, has: budget) }
     keptBlocks = min(blocks, needs.perKeptBlock == 0 ? blocks : (budget - least) / needs.perKeptBlock)
     activationBytes = needs.base + keptBlocks * needs.perKeptBlock
+  }
+  /// What training one adapted layer holds: A, s·A and its transpose, B and its transpose, and of both the gradient and two
+  /// moments.
+  public static func adapterBytes(rank: Int, inputs: Int, outputs: Int) -> Int {
+    rank * (6 * inputs + 5 * outputs) * MemoryLayout<Float>.stride
   }
 }

@@ -4,6 +4,7 @@ import GGUF
 import Llama
 import Tensors
 import Tokenization
+import Training
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -116,7 +117,7 @@ struct ModelFacts: Encodable {
       bos: session.tokenizer.bos, eos: session.tokenizer.eos, endTokens: session.tokenizer.endTokens.sorted(),
       addsBOS: session.tokenizer.addsBOS)
     chatTemplate = try ChatTemplate.inFile(file.metadata) != nil
-    memory = try Memory(model, weights: file.tensors.reduce(0) { $0 + $1.byteCount })
+    memory = Memory(model, weights: file.tensors.reduce(0) { $0 + $1.byteCount })
     tensors =
       listsTensors
       ? file.tensors.map {
@@ -159,22 +160,22 @@ struct ModelFacts: Encodable {
 }
 
 extension ModelFacts.Memory {
-  init(_ model: LlamaModel, weights: Int) throws {
-    let rows = 512
-    let base = try Policy(model)
+  init(_ model: LlamaModel, weights: Int) {
+    let (rows, rank) = (512, 16)
     let pages = { (positions: Int) in
       let count = (positions + AttentionShape.pagePositions - 1) / AttentionShape.pagePositions
       return count * KVSequence.pageBytes(model)
     }
-    let forward = ForwardPass.bytes(base, maximumRows: rows)
-    let adapter = LoRAAdapter.fresh(architecture: "llama", rank: 16, alpha: 32, seed: 0, shapes: model.adaptable)
-    let adapterBytes = adapter.modules.reduce(0) { $0 + ($1.a.count + $1.b.count) * MemoryLayout<Float>.stride }
-    let training = TrainingPass.bytes(try Policy(model, adapter: adapter), maximumRows: 2 * rows).base
+    let forward = ForwardPass.bytes(model.config, maximumRows: rows)
+    let adapter = model.adaptable.reduce(0) {
+      $0 + TrainingPlan.adapterBytes(rank: rank, inputs: $1.columns, outputs: $1.rows)
+    }
+    let training = TrainingPass.bytes(
+      model.config, ranks: rank * LoRATarget.allCases.count, maximumRows: 2 * rows)
     self.weights = weights
     generate = forward + pages(min(model.context, 2048))
     score = forward + pages(rows)
-    // A and B, their gradients and two moments, and the two layouts the kernels read.
-    train = training + 6 * adapterBytes
+    train = training.base + adapter
   }
 }
 
