@@ -20,11 +20,9 @@ struct RecordFile<Record: Decodable> {
   }
 
   func located(_ fault: RecordFault) throws -> Failure {
-    let lines = try String(decoding: Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
-      .split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-      .filter { !$1.allSatisfy(\.isWhitespace) }.map(\.offset)
-    let line = fault.index < lines.count ? lines[fault.index] + 1 : fault.index + 1
-    return Failure(ExitStatus(fault), "Line \(line) of '\(path)' cannot be used: \(fault.reason)")
+    let lines = JSONLines.filledLines(Data(try AtomicFile.read(path)))
+    let number = fault.index < lines.count ? lines[fault.index].number : fault.index + 1
+    return Failure(ExitStatus(fault), "Line \(number) of '\(path)' cannot be used: \(fault.reason)")
   }
 }
 

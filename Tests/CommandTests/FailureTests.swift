@@ -69,6 +69,9 @@ struct FailureTests {
     let prompts = try shop.file("long.jsonl", "{\"prompt\":\"a\"}\n\n{\"prompt\":\"\(long)\"}\n")
     try expect(
       65, ["generate", shop.model, "--prompts", prompts, "--max-tokens", "8"], says: [prompts, "ine 3", "context"])
+    let windows = try shop.file("crlf.jsonl", "{\"prompt\":\"a\"}\r\n\r\n \r\n{\"prompt\":\"\(long)\"}\r\n")
+    try expect(
+      65, ["generate", shop.model, "--prompts", windows, "--max-tokens", "8"], says: [windows, "ine 4", "context"])
     let ids = try shop.file("ids.jsonl", "{\"prompt\":\"a\",\"response_ids\":[4711]}\n")
     try expect(65, ["score", shop.model, "--data", ids], says: [ids, "ine 1", "4711"])
   }
