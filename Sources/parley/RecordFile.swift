@@ -9,9 +9,13 @@ struct RecordFile<Record: Decodable> {
   let path: String
   let records: [Record]
 
+  /// - Throws: `Failure` for a file without records: whoever names a file expects something from it.
   init(_ path: String) throws {
     self.path = path
     records = try JSONLines.read(Record.self, from: path)
+    if records.isEmpty {
+      throw Failure(.badData, "There are no records in '\(path)'. Give a file with at least one line of JSON.")
+    }
   }
 
   /// Runs `body`; a record it finds fault with is named by file and line.

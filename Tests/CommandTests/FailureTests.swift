@@ -63,6 +63,19 @@ struct FailureTests {
     try expect(65, ["score", shop.model, "--data", wrong], says: [wrong, "ine 2"])
   }
 
+  @Test func aFileWithoutRecordsIs65() throws {
+    let shop = try Workshop()
+    let empty = try shop.file("empty.jsonl", "\n \r\n")
+    try expect(65, ["generate", shop.model, "--prompts", empty], says: [empty])
+    try expect(65, ["score", shop.model, "--data", empty], says: [empty])
+    try expect(65, ["judge", "--oracle", "rule:concise", "--data", empty], says: [empty])
+    try expect(
+      65,
+      [
+        "evaluate", shop.model, "--adapter", shop.adapter, "--oracle", "rule:concise", "--prompts", empty,
+      ], says: [empty])
+  }
+
   @Test func aRecordTheModelCannotTakeIs65AndNamedByFileAndLine() throws {
     let shop = try Workshop()
     let long = String(repeating: "x", count: 300)
