@@ -68,12 +68,12 @@ public enum AtomicFile {
   }
 }
 
-/// The `.part` file while it is being written. It is removed when this object goes away before `commit`.
+/// The `.part` file while it is being written. It is removed when this object goes away before `commit` or `keep`.
 public final class PartFile {
   public let target: String
   public let path: String
   private let descriptor: Int32
-  private var isCommitted = false
+  private var isKept = false
 
   public init(replacing target: String) throws(FileError) {
     self.target = target
@@ -84,7 +84,7 @@ public final class PartFile {
 
   deinit {
     close(descriptor)
-    if !isCommitted { unlink(path) }
+    if !isKept { unlink(path) }
   }
 
   public func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
@@ -107,11 +107,17 @@ public final class PartFile {
     guard fsync(descriptor) == 0 else { throw .now("write", target) }
   }
 
+  /// Leaves the bytes written so far under `path`, for work that was stopped before its end.
+  public func keep() throws(FileError) {
+    try synchronize()
+    isKept = true
+  }
+
   /// Puts the file in its place, and makes the new name as durable as the bytes.
   public func commit() throws(FileError) {
     try synchronize()
     guard rename(path, target) == 0 else { throw .now("replace", target) }
-    isCommitted = true
+    isKept = true
     let folder = open(folderPath(of: target), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard folder >= 0 else { throw .now("replace", target) }
     defer { close(folder) }
