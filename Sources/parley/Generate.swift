@@ -3,7 +3,7 @@ import Foundation
 import Generation
 import Tokenization
 
-struct Generate: ParsableCommand {
+struct Generate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Sample answers to prompts.",
     discussion: "Prints a JSON line for each prompt; with --prompt on a terminal, the text itself.")
@@ -38,27 +38,30 @@ struct Generate: ParsableCommand {
     try Allowed.repetitions.check(samples, of: "-n")
   }
 
-  func run() throws {
+  func run() async throws {
     try check()
     try sampling.check()
     let session = try Session(model, noise, raw: raw)
     let sampler = PromptSampler(
       try session.policy(adapter, noise), encoder: session.encoder, options: session.generationOptions(sampling))
-    if let prompt {
+    if let prompts {
+      let file = try RecordFile<PromptRecord>(prompts)
+      try await RecordSink.write(to: out) { sink in try file.naming { try sample($0, sampler, into: sink) } }
+    } else if let prompt {
       let records = [PromptRecord(prompt: .text(prompt))]
       do {
-        let isText = !json && out == nil && isatty(STDOUT_FILENO) != 0
-        if isText { try show(records, sampler, session.tokenizer) } else { try write(records, sampler) }
+        if !json && out == nil && isatty(STDOUT_FILENO) != 0 {
+          try show(records, sampler, session.tokenizer)
+        } else {
+          try await RecordSink.write(to: out) { try sample(records, sampler, into: $0) }
+        }
       } catch let fault as RecordFault {
         throw fault.reason
       }
-    } else if let prompts {
-      try RecordFile<PromptRecord>(prompts).naming { try write($0, sampler) }
     }
   }
 
-  private func write(_ records: [PromptRecord], _ sampler: PromptSampler) throws {
-    let sink = RecordSink(out)
+  private func sample(_ records: [PromptRecord], _ sampler: PromptSampler, into sink: RecordSink) throws {
     let progress = Progress("Sampling", total: records.count, quiet: noise.quiet)
     try sampler.run(
       records, samples: samples, onToken: { _, _, _ in progress.advance(tokens: 1) },
@@ -66,7 +69,6 @@ struct Generate: ParsableCommand {
         try sink.put(record)
         progress.advance(1)
       })
-    try sink.commit()
   }
 
   /// A single answer is streamed; several are shown one after another.

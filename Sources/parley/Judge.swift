@@ -42,23 +42,23 @@ struct Judge: AsyncParsableCommand {
     try check()
     let judge = try Oracle.parse(oracle)
     let file = try RecordFile<ResponseRecord>(data)
-    let sink = RecordSink(out)
     let progress = Progress("Judging", total: file.records.count, quiet: quiet)
     var (written, tooFew, ties) = (0, 0, 0)
-    for (index, record) in file.records.enumerated() {
-      if Interrupt.isReceived { throw CancellationError() }
-      progress.advance(1)
-      guard record.responses.count >= 2 else {
-        tooFew += 1
-        continue
+    try await RecordSink.write(to: out) { sink in
+      for (index, record) in file.records.enumerated() {
+        if Interrupt.isReceived { throw CancellationError() }
+        progress.advance(1)
+        guard record.responses.count >= 2 else {
+          tooFew += 1
+          continue
+        }
+        var random = CounterRandom(seed: seed ?? 1, UInt64(index)).stream
+        let found = try await pairs.pairs(of: record, oracle: judge, pairs: perPrompt ?? 1, using: &random)
+        for pair in found { try sink.put(pair) }
+        written += found.count
+        if found.isEmpty { ties += 1 }
       }
-      var random = CounterRandom(seed: seed ?? 1, UInt64(index)).stream
-      let found = try await pairs.pairs(of: record, oracle: judge, pairs: perPrompt ?? 1, using: &random)
-      for pair in found { try sink.put(pair) }
-      written += found.count
-      if found.isEmpty { ties += 1 }
     }
-    try sink.commit()
     if !quiet {
       note(
         "\(written) pairs from \(file.records.count) prompts; dropped \(ties) without a strict winner "

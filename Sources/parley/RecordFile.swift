@@ -30,21 +30,41 @@ struct RecordFile<Record: Decodable> {
   }
 }
 
-/// Where records go: to stdout at once, or into a file that is written whole or not at all.
+/// Where records go, each as soon as it is done: to stdout, or into a file that appears when it is whole.
 final class RecordSink {
-  private let path: String?
-  private var bytes: [UInt8] = []
+  private let part: PartFile?
+  private var count = 0
 
-  init(_ path: String?) { self.path = path }
+  private init(_ path: String?) throws {
+    part = try path.map { path in
+      var isFolder: ObjCBool = false
+      if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+        throw FileError.notAFile(path)
+      }
+      return try PartFile(replacing: path)
+    }
+  }
+
+  /// Opens `path` (nil: stdout) before anything is computed, and puts the file in its place when `body` is done. After an
+  /// interrupt what there is stays in the part file.
+  static func write(to path: String?, _ body: (RecordSink) async throws -> Void) async throws {
+    let sink = try RecordSink(path)
+    do { try await body(sink) } catch is CancellationError { throw try sink.interrupted() }
+    try sink.part?.commit()
+  }
 
   func put(_ record: some Encodable) throws {
     let line = try JSONLines.line(record)
-    if path == nil { try Output.write(line) } else { bytes += line }
+    if let part { try part.write(Array(line)) } else { try Output.write(line) }
+    count += 1
   }
 
-  /// Writes the file; call it when all records are there.
-  func commit() throws {
-    if let path { try AtomicFile.write(bytes, to: path) }
+  private func interrupted() throws -> Failure {
+    let again = "Run the same command again to start over."
+    guard count > 0 else { return Failure(.interrupted, "Interrupted before the first record was done. \(again)") }
+    guard let part else { return Failure(.interrupted, "Interrupted after \(count) records, all printed. \(again)") }
+    try part.keep()
+    return Failure(.interrupted, "Interrupted. The \(count) records done so far are in '\(part.path)'. \(again)")
   }
 }
 

@@ -3,7 +3,7 @@ import Llama
 import Scoring
 import Tokenization
 
-struct Score: ParsableCommand {
+struct Score: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compute log-probabilities of given answers, and their ratios to a reference.",
     discussion: """
@@ -33,23 +33,23 @@ struct Score: ParsableCommand {
   @Option(help: "Write the records into this file instead, whole or not at all.")
   var out: String?
 
-  func run() throws {
+  func run() async throws {
     let session = try Session(model, noise, raw: raw)
     let scorer = RecordScorer(
       try session.policy(adapter, noise), reference: try reference?.policy(session.model), encoder: session.encoder,
       perToken: perToken)
     let file = try RecordFile<ScoreRecord>(data)
-    let sink = RecordSink(out)
     let progress = Progress("Scoring", total: file.records.count, quiet: noise.quiet)
     var split = 0
-    try file.naming { records in
-      try scorer.run(records, isCancelled: { Interrupt.isReceived }) { scored in
-        try sink.put(scored)
-        progress.advance(1, tokens: scored.scores.reduce(0) { $0 + $1.logps.count })
-        if scored.splitInsideToken { split += 1 }
+    try await RecordSink.write(to: out) { sink in
+      try file.naming { records in
+        try scorer.run(records, isCancelled: { Interrupt.isReceived }) { scored in
+          try sink.put(scored)
+          progress.advance(1, tokens: scored.scores.reduce(0) { $0 + $1.logps.count })
+          if scored.splitInsideToken { split += 1 }
+        }
       }
     }
-    try sink.commit()
     if split > 0 && !noise.quiet {
       note(
         "In \(split) records the tokens of prompt and answer together do not begin with those of the prompt: "

@@ -154,5 +154,36 @@ struct FailureTests {
     let out = shop.folder + "/no/such/folder/out.jsonl"
     try expect(
       74, ["generate", shop.model, "--prompt", "x", "--max-tokens", "2", "--out", out, "--quiet"], says: [out])
+    try expect(74, ["generate", shop.model, "--prompt", "x", "--out", shop.folder], says: [shop.folder])
+    // Known before anything is computed: a prompt that is too long would be found later.
+    let long = String(repeating: "x", count: 300)
+    try expect(74, ["generate", shop.model, "--prompt", long, "--out", out], says: [out])
+    let score = try shop.file("score.jsonl", "{\"prompt\":\"\(long)\",\"response\":\"\"}\n")
+    try expect(74, ["score", shop.model, "--data", score, "--out", out], says: [out])
+  }
+
+  @Test func anInterruptKeepsWhatIsDone() throws {
+    let shop = try Workshop()
+    let lines = (0..<1000).map { "{\"prompt\":\"\($0)\"}" }.joined(separator: "\n")
+    let (prompts, out) = (try shop.file("many.jsonl", lines), shop.folder + "/out.jsonl")
+    let running = try Program.launch([
+      "generate", shop.model, "--prompts", prompts, "--max-tokens", "50", "--out", out, "--quiet",
+    ])
+    let part = out + ".part"
+    while running.process.isRunning, (try? Program.text(part).isEmpty) ?? true { usleep(1000) }
+    kill(running.process.processIdentifier, SIGINT)
+    let result = try running.end()
+    #expect(result.code == 130)
+    let records = try Program.Result(code: 0, output: Program.text(part), errors: "").objects()
+    #expect(!records.isEmpty && records.count < 1000, "it was stopped on its way")
+    #expect(result.errors.contains("\(records.count) records") && result.errors.contains(part), "\(result.errors)")
+    #expect(!FileManager.default.fileExists(atPath: out))
+  }
+
+  @Test func anErrorLeavesNoPartFile() throws {
+    let shop = try Workshop()
+    let (out, long) = (shop.folder + "/out.jsonl", String(repeating: "x", count: 300))
+    try expect(65, ["generate", shop.model, "--prompt", long, "--out", out], says: ["context"])
+    #expect(!FileManager.default.fileExists(atPath: out) && !FileManager.default.fileExists(atPath: out + ".part"))
   }
 }
