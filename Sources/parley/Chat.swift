@@ -11,10 +11,8 @@ struct Chat: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
-
-  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
-  var adapter: AdapterChoice?
 
   @Option(help: "What the model is told before the first turn.")
   var system: String?

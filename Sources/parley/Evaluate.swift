@@ -11,10 +11,8 @@ struct Evaluate: AsyncParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
-
-  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
-  var adapter: AdapterChoice
 
   @Option(help: "What it meets: base, or another adapter.")
   var against: ReferenceChoice = .base
@@ -35,13 +33,14 @@ struct Evaluate: AsyncParsableCommand {
   var json = false
 
   func check() throws {
+    if try adapter.choice() == nil { throw ValidationError("Give the policy's adapter with --adapter.") }
     try Allowed.repetitions.check(samples, of: "-n")
   }
 
   func run() async throws {
     try check()
-    let judge = try Oracle.parse(oracle)
     try sampling.check()
+    let judge = try Oracle.parse(oracle)
     let session = try Session(model, noise, raw: raw)
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,

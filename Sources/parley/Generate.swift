@@ -10,6 +10,7 @@ struct Generate: AsyncParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "One prompt.")
@@ -20,9 +21,6 @@ struct Generate: AsyncParsableCommand {
 
   @Option(name: [.customShort("n")], parsing: .unconditional, help: "Answers to each prompt.")
   var samples = 1
-
-  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
-  var adapter: AdapterChoice?
 
   @Flag(help: "Take prompts as they are, without the chat template.")
   var raw = false

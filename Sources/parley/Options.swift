@@ -8,7 +8,8 @@ import Tensors
 
 extension Precision: ExpressibleByArgument {}
 
-// `check` instead of the parser's `validate`: an unknown option is then reported before what its absence causes.
+// `check` instead of the parser's `validate`: an unknown option is then reported before what its absence causes. What no
+// absence can cause is validated.
 
 /// Counts that make sense; far beyond them, memory or arithmetic would overflow.
 enum Allowed {
@@ -59,7 +60,7 @@ struct NoiseOptions: ParsableArguments {
   @Flag(help: "Say which kernels, threads and adapters run.")
   var verbose = false
 
-  func check() throws {
+  func validate() throws {
     if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
   }
 }
@@ -80,6 +81,17 @@ struct AdapterChoice: ExpressibleByArgument {
 
   func policy(_ model: LlamaModel) throws -> Policy {
     try Policy(model, adapter: LoRAAdapter.read(gguf: path), scale: scale)
+  }
+}
+
+/// The adapter of the policy. Several are read, so that a second one is not silently the only one.
+struct AdapterOption: ParsableArguments {
+  @Option(name: .customLong("adapter"), help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
+  private var given: [AdapterChoice] = []
+
+  func choice() throws -> AdapterChoice? {
+    if given.count > 1 { throw ValidationError("--adapter is given \(given.count) times; give one.") }
+    return given.first
   }
 }
 

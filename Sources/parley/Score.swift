@@ -13,13 +13,11 @@ struct Score: AsyncParsableCommand {
       """)
 
   @OptionGroup var model: ModelOptions
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "JSON lines to score.")
   var data: String
-
-  @Option(help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
-  var adapter: AdapterChoice?
 
   @Option(help: "Score under this policy too: base, or an adapter.")
   var reference: ReferenceChoice?

@@ -17,7 +17,6 @@ struct Session {
   /// - Parameter raw: prompts are taken as they are, even when the model has a chat template.
   init(_ options: ModelOptions, _ noise: NoiseOptions, raw: Bool = false) throws {
     try options.check()
-    try noise.check()
     let kernels = try Self.kernels(threads: options.threads)
     file = try GGUFFile.open(options.path)
     model = try LlamaModel(file, precision: options.precision, kernels: kernels, context: options.ctx)
@@ -31,8 +30,8 @@ struct Session {
   }
 
   /// The base, or the base with an adapter. What runs is named unless asked to be quiet.
-  func policy(_ adapter: AdapterChoice?, _ noise: NoiseOptions) throws -> Policy {
-    guard let adapter else { return try Policy(model) }
+  func policy(_ adapter: AdapterOption, _ noise: NoiseOptions) throws -> Policy {
+    guard let adapter = try adapter.choice() else { return try Policy(model) }
     if noise.verbose { note("Adapter \(adapter.path), scale \(adapter.scale)") }
     return try adapter.policy(model)
   }

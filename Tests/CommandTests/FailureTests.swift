@@ -136,6 +136,15 @@ struct FailureTests {
     let judge = ["judge", "--oracle", "rule:concise", "--data", try shop.prompts()]
     try expect(64, judge + ["--per-prompt", "2"], says: ["--per-prompt"])
     try expect(64, judge + ["--seed", "2"], says: ["--seed"])
+    let twice = ["--adapter", shop.adapter, "--adapter", shop.adapter + "=2"]
+    try expect(64, ["generate", shop.model, "--prompt", "x"] + twice, says: ["--adapter", "2 times"])
+    try expect(64, ["score", shop.model, "--data", try shop.prompts()] + twice, says: ["--adapter"])
+    try expect(64, ["chat", shop.model] + twice, says: ["--adapter"])
+    let evaluate = ["evaluate", shop.model, "--prompts", try shop.prompts(), "--oracle", "rule:concise"]
+    try expect(64, evaluate + twice, says: ["--adapter"])
+    try expect(64, evaluate, says: ["--adapter"])
+    try expect(64, evaluate + ["--quiet", "--verbose"], says: ["--quiet", "--verbose"])
+    try expect(64, ["inpo", "--out", shop.folder + "/run", "--quiet", "--verbose"], says: ["--quiet", "--verbose"])
   }
 
   @Test func anUnknownKernelTableIsRefusedWithThoseThereAre() throws {
