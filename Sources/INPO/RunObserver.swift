@@ -36,10 +36,11 @@ extension INPORun {
     public var high: Double
     public var meanTokens: Double
     public var referenceMeanTokens: Double
-    public var kl: Double
+    /// nil when the answers were not sampled from the policy itself.
+    public var kl: Double?
 
     public init(
-      winRate: Double, low: Double, high: Double, meanTokens: Double, referenceMeanTokens: Double, kl: Double
+      winRate: Double, low: Double, high: Double, meanTokens: Double, referenceMeanTokens: Double, kl: Double?
     ) {
       self.winRate = winRate
       self.low = low
