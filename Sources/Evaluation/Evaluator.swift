@@ -23,8 +23,9 @@ public struct EvaluationResult: Codable, Equatable, Sendable {
   /// Shares of answers that ended by themselves.
   public var finished: Double
   public var referenceFinished: Double
-  /// Mean of log π(y|x) − log π_ref(y|x) over the policy's own answers, in nats an answer.
-  public var kl: Double
+  /// KL(π‖π_ref): the mean of log π(y|x) − log π_ref(y|x) over the policy's own answers, in nats an answer. nil when the
+  /// sampler changes the policy: over answers of another distribution that mean is no KL.
+  public var kl: Double?
 
   enum CodingKeys: String, CodingKey {
     case prompts, finished, kl
@@ -90,7 +91,8 @@ public struct Evaluator {
       meanTokens: Self.mean(ours) { Double($0.tokenIDs.count) },
       referenceMeanTokens: Self.mean(theirs) { Double($0.tokenIDs.count) },
       finished: Self.mean(ours) { $0.finish == .stop ? 1 : 0 },
-      referenceFinished: Self.mean(theirs) { $0.finish == .stop ? 1 : 0 }, kl: try distance(ours))
+      referenceFinished: Self.mean(theirs) { $0.finish == .stop ? 1 : 0 },
+      kl: options.sampler.isPolicyItself ? try distance(ours) : nil)
   }
 
   private func answers(

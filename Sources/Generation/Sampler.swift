@@ -19,6 +19,9 @@ public struct SamplerConfig: Equatable, Codable, Sendable {
     self.minP = minP
   }
 
+  /// Whether what is drawn follows the policy's own distribution: temperature 1 and nothing cut.
+  public var isPolicyItself: Bool { temperature == 1 && topK == 0 && topP == 1 && minP == 0 }
+
   /// - Throws: `SamplerError` naming the value that makes no sense.
   public func check() throws(SamplerError) {
     guard temperature.isFinite, temperature >= 0 else { throw .value("temperature", "\(temperature)", "0 or more") }

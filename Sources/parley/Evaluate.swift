@@ -53,6 +53,9 @@ struct Evaluate: AsyncParsableCommand {
     } catch let fault as RecordFault {
       throw try file.located(fault)
     }
+    if result.kl == nil && !noise.quiet {
+      note("No KL: it needs samples of the policy itself, so temperature 1 without --top-k, --top-p and --min-p.")
+    }
     if json { try Output.json(result) } else { try Output.text(Self.text(result, judge.name)) }
   }
 
@@ -63,7 +66,7 @@ struct Evaluate: AsyncParsableCommand {
       \(result.prompts) prompts, \(oracle))
       tokens       \(number(result.meanTokens, 1)), reference \(number(result.referenceMeanTokens, 1))
       ended        \(number(100 * result.finished, 1)) %, reference \(number(100 * result.referenceFinished, 1)) %
-      KL           \(number(result.kl, 3)) nats an answer
+      KL           \(result.kl.map { number($0, 3) + " nats an answer" } ?? "not measured")
 
       """
   }

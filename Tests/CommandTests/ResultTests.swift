@@ -188,6 +188,11 @@ struct ResultTests {
     let other = try #require(try run(arguments + [shop.adapter]).objects().first)
     #expect(other["kl"] as? Double != 0)
     #expect(other["prompts"] as? Int == 3)
+
+    // Over samples of another distribution than the policy's there is no KL.
+    let colder = try run(arguments.filter { $0 != "--quiet" } + [shop.adapter, "--temperature", "0.7"])
+    #expect(try #require(colder.objects().first)["kl"] == nil)
+    #expect(colder.errors.contains("No KL"))
   }
 
   @Test func exportWritesTheAdapterBothWays() throws {
