@@ -106,7 +106,11 @@ let package = Package(
       dependencies: ["INPO", "Oracles", "Training", "Llama", "Adapters", "GGUF", "Tensors", "TestSupport"],
       path: "Tests/INPOTests", swiftSettings: strict),
     .testTarget(
-      name: "EvaluationTests", dependencies: ["Evaluation"],
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Oracles", "Scoring", "Generation", "Llama", "Adapters", "Tokenization", "GGUF", "Tensors",
+        "TestSupport",
+      ],
       path: "Tests/EvaluationTests", swiftSettings: strict),
     // Runs the built program.
     .testTarget(
