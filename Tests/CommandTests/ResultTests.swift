@@ -130,6 +130,17 @@ struct ResultTests {
     #expect(try run(["inspect", shop.model]).output.contains("Q8_0"))
   }
 
+  @Test func inspectCountsTheMemoryOfABlock() throws {
+    func train(_ layers: Int) throws -> Int {
+      let shop = try Workshop { $0.layers = layers }
+      let facts = try #require(try run(["inspect", shop.model, "--json"]).objects().first)
+      return try #require((facts["memory"] as? [String: Any])?["train"] as? Int)
+    }
+    // Seven layers of rank 16, of 64, 64, 64, 64, 64, 64, 128 inputs and 64, 32, 32, 64, 128, 128, 64 outputs: six copies
+    // of A and five of B. For each of 1024 rows the block's input, a key and a value: 64 + 32 + 32. Four bytes each.
+    #expect(try train(3) - train(2) == 4 * (16 * (6 * 512 + 5 * 512) + 1024 * 128))
+  }
+
   @Test func tokenizeShowsIdsAndPieces() throws {
     let shop = try Workshop()
     let result = try #require(try run(["tokenize", shop.model, "--text", "ab", "--json"]).objects().first)
