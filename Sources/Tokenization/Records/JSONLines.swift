@@ -31,17 +31,21 @@ public enum JSONLines {
   ) throws(RecordError) -> [Record] {
     var records: [Record] = []
     let decoder = JSONDecoder()
-    for (index, line) in data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-      if line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\t") }) {
-        continue
-      }
+    for (number, line) in filledLines(data) {
       do {
         records.append(try decoder.decode(Record.self, from: line))
       } catch {
-        throw .badLine(file: file, line: index + 1, reason: reason(error))
+        throw .badLine(file: file, line: number, reason: reason(error))
       }
     }
     return records
+  }
+
+  /// The lines that hold records, and where in the file each stands, from 1.
+  public static func filledLines(_ data: Data) -> [(number: Int, line: Data)] {
+    data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+      .filter { !$1.allSatisfy { [UInt8(ascii: " "), UInt8(ascii: "\r"), UInt8(ascii: "\t")].contains($0) } }
+      .map { ($0 + 1, $1) }
   }
 
   /// Replaces a file by these records, whole or not at all. Keys are sorted, so equal records give equal bytes; numbers
