@@ -103,7 +103,10 @@ let package = Package(
       path: "Tests/OraclesTests", swiftSettings: strict),
     .testTarget(
       name: "INPOTests",
-      dependencies: ["INPO", "Oracles", "Training", "Llama", "Adapters", "GGUF", "Tensors", "TestSupport"],
+      dependencies: [
+        "INPO", "Oracles", "Training", "Generation", "Scoring", "Llama", "Adapters", "Tokenization", "GGUF", "Tensors",
+        "TestSupport",
+      ],
       path: "Tests/INPOTests", swiftSettings: strict),
     .testTarget(
       name: "EvaluationTests",

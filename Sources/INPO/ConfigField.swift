@@ -14,32 +14,45 @@ public struct ConfigField: Sendable {
   /// False when the text is not such a value.
   let read: @Sendable (inout RunConfig, String) -> Bool
   let show: @Sendable (RunConfig) -> String
+  /// The losses that look at it.
+  private(set) var losses = RunConfig.LossName.allCases
+  /// False when a run may go on with another value and end the same to the bit.
+  private(set) var decidesBits = true
+
+  /// `help` as a sentence, with the value that holds when none is given.
+  public var sentence: String {
+    help.prefix(1).uppercased() + help.dropFirst() + ". (default: \(show(RunConfig())))"
+  }
 
   /// In the order of the run file. `tau` stands beside them: it sets `ratio`.
   public static let all: [ConfigField] = [
     text("model", \.model, "the GGUF model"),
-    text("prompts", \.prompts, "JSON lines of training prompts"),
+    text("prompts", \.prompts, "training prompts, JSON lines"),
     text("reference", \.reference, "π_ref: base, or an adapter file"),
     text("oracle", \.oracle, "who judges: \(Oracle.known.joined(separator: ", "))"),
     integer("rounds", \.rounds, 1...1000, "rounds of sample, judge, train"),
     integer("prompts-per-round", \.promptsPerRound, 0...Int.max, "prompts of each round; 0 shares all of them out"),
     flag("raw", \.raw, "take prompts as they are, without the chat template"),
     integer("samples", \.samples, 2...1024, "answers per prompt (K)"),
-    number("temperature", \.temperature, 0...100, "of the sampler; 0 takes the likeliest token"),
+    number("temperature", \.temperature, 0...100, "temperature of the sampler; 0 takes the likeliest token"),
     integer("top-k", \.topK, 0...Int.max, "likeliest tokens kept; 0 keeps all"),
     number("top-p", \.topP, 0...1, "probability kept; 1 keeps all"),
     number("min-p", \.minP, 0...1, "least share of the likeliest token's probability; 0 keeps all"),
     integer("max-new-tokens", \.maxNewTokens, 1...1_000_000, "longest answer"),
-    choice("pairs", \.pairs, "tournament, iid (winner drawn) or soft (probability as label)"),
-    integer("pairs-per-prompt", \.pairsPerPrompt, 1...512, "of iid and soft"),
-    choice("loss", \.loss, "inpo, ipo or dpo"),
-    number("eta", \.eta, Double.leastNonzeroMagnitude...1e9, "1/eta is the step of INPO's mirror descent"),
-    number("ratio", \.ratio, 0...1, "tau/eta: weight of the reference in INPO; 0 leaves it out"),
-    number("beta", \.beta, Double.leastNonzeroMagnitude...1e9, "of ipo and dpo"),
+    choice(
+      "pairs", \.pairs,
+      "tournament (best against worst), iid (winner drawn) or soft (probability as label; 0.5 aims at no difference)"),
+    integer("pairs-per-prompt", \.pairsPerPrompt, 1...512, "pairs per prompt when they are iid or soft"),
+    choice("loss", \.loss, "the loss: inpo, ipo or dpo"),
+    number("eta", \.eta, Double.leastNonzeroMagnitude...1e9, "INPO's η: 1/eta is the step of its mirror descent").of(
+      .inpo),
+    number("ratio", \.ratio, 0...1, "INPO's tau/eta: weight of the reference; 0 leaves it out").of(.inpo),
+    number("beta", \.beta, Double.leastNonzeroMagnitude...1e9, "weight of the reference in the losses ipo and dpo").of(
+      .ipo, .dpo),
     number("lr", \.learningRate, 0...10, "peak learning rate"),
-    choice("schedule", \.schedule, "constant, cosine or linear"),
+    choice("schedule", \.schedule, "course of the rate: constant, cosine or linear"),
     ConfigField(
-      name: "warmup", help: "share of the steps (below 1), or their number",
+      name: "warmup", help: "warm-up as a share of the steps (below 1), or their number",
       expects: "a share below 1 or a whole number of steps",
       read: { config, text in
         guard let value = Self.double(text), value >= 0 else { return false }
@@ -59,21 +72,23 @@ public struct ConfigField: Sendable {
       }),
     integer("epochs", \.epochs, 1...1000, "passes over the pairs of a round"),
     integer("batch", \.batch, 1...1_000_000, "pairs per optimiser step"),
-    number("weight-decay", \.weightDecay, 0...1, "of AdamW"),
+    number("weight-decay", \.weightDecay, 0...1, "weight decay of AdamW"),
     number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
-    integer("rank", \.rank, 1...4096, "of the LoRA adapter"),
-    number("alpha", \.alpha, 0...1e6, "its scale is alpha/rank; 0 means 1"),
-    text("targets", \.targets, "all-linear, attention, mlp, or names with commas"),
-    integer("checkpoint-steps", \.checkpointSteps, 1...Int.max, "steps between checkpoints"),
-    number("checkpoint-minutes", \.checkpointMinutes, 0...1e6, "minutes between checkpoints; 0 counts steps only"),
-    text("evaluate-prompts", \.evaluatePrompts, "JSON lines of held-out prompts; empty evaluates nothing"),
+    integer("rank", \.rank, 1...4096, "rank of the LoRA adapter"),
+    number("alpha", \.alpha, 0...1e6, "scale of the LoRA adapter times its rank; 0 means scale 1"),
+    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, or names with commas"),
+    integer("checkpoint-steps", \.checkpointSteps, 1...Int.max, "steps between checkpoints").changingNoBit,
+    number("checkpoint-minutes", \.checkpointMinutes, 0...1e6, "minutes between checkpoints; 0 counts steps only")
+      .changingNoBit,
+    text("evaluate-prompts", \.evaluatePrompts, "held-out prompts, JSON lines; empty evaluates nothing"),
     integer("evaluate-samples", \.evaluateSamples, 1...1024, "answers per held-out prompt"),
-    number("evaluate-temperature", \.evaluateTemperature, 0...100, "of the sampler when evaluating"),
-    choice("precision", \.precision, "f32 or int16"),
-    integer("threads", \.threads, 0...4096, "0 chooses"),
+    number("evaluate-temperature", \.evaluateTemperature, 0...100, "temperature of the sampler when evaluating"),
+    choice("precision", \.precision, "arithmetic of the products: f32 or int16"),
+    integer("threads", \.threads, 0...4096, "threads; 0 takes the cores this process may use").changingNoBit,
     integer("ctx", \.context, 0...10_000_000, "positions per sequence; 0 takes what is needed"),
     ConfigField(
-      name: "memory", help: "budget of training beside the model, such as 16GiB",
+      name: "memory",
+      help: "budget of training beside the model, such as 16GiB; auto is half of what this process may have",
       expects: "a size such as 512MiB or 16GiB, or auto",
       read: { config, text in
         if text == "auto" {
@@ -84,9 +99,10 @@ public struct ConfigField: Sendable {
         config.memory = bytes
         return true
       },
-      show: { $0.memory.map(Self.sizeText) ?? "auto" }),
+      show: { $0.memory.map(Self.sizeText) ?? "auto" }
+    ).changingNoBit,
     ConfigField(
-      name: "seed", help: "of everything random", expects: "a whole number from 0",
+      name: "seed", help: "seed of everything random", expects: "a whole number from 0",
       read: { config, text in
         guard let value = UInt64(text) else { return false }
         config.seed = value
@@ -96,6 +112,18 @@ public struct ConfigField: Sendable {
   ]
 
   public static func named(_ name: String) -> ConfigField? { all.first { $0.name == name } }
+
+  private func of(_ losses: RunConfig.LossName...) -> ConfigField {
+    var field = self
+    field.losses = losses
+    return field
+  }
+
+  private var changingNoBit: ConfigField {
+    var field = self
+    field.decidesBits = false
+    return field
+  }
 
   // MARK: Readers by type
 

@@ -11,18 +11,10 @@ public enum Fingerprint {
     return hexadecimal(hash.finalize())
   }
 
-  /// Of a file of any size, a mebibyte at a time.
+  /// Of a file of any size, a piece at a time.
   public static func of(file path: String) throws(FileError) -> String {
-    guard let handle = FileHandle(forReadingAtPath: path) else {
-      throw errno == ENOENT ? .notFound(path) : .refused(action: "open", path: path, code: errno)
-    }
-    defer { try? handle.close() }
     var hash = SHA256()
-    do {
-      while let chunk = try handle.read(upToCount: 1 << 20), !chunk.isEmpty { hash.update(data: chunk) }
-    } catch {
-      throw .refused(action: "read", path: path, code: errno)
-    }
+    try AtomicFile.read(path) { hash.update(bufferPointer: $0) }
     return hexadecimal(hash.finalize())
   }
 

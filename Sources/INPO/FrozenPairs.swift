@@ -7,12 +7,15 @@ import Tokenization
 import Training
 
 public enum PairError: Error, Equatable, CustomStringConvertible {
+  case noTokens(field: String)
   case notEncoded
   case notFrozen
   case otherPolicy(field: String)
 
   public var description: String {
     switch self {
+    case .noTokens(let field):
+      "Its '\(field)' is empty. Give at least one token, or leave the field out to have the text encoded."
     case .notEncoded: "A pair has no token ids. Encode it with the model's tokenizer first."
     case .notFrozen: "A pair has no frozen log-probs. Score it under the reference and the last policy first."
     case .otherPolicy(let field):
@@ -23,14 +26,35 @@ public enum PairError: Error, Equatable, CustomStringConvertible {
 }
 
 extension PairRecord {
-  /// The same pair with token ids: those it has win, text is encoded.
+  /// The same pair with token ids, those it has or those of its text, that `model` can score.
   ///
-  /// - Throws: `TemplateError` for a prompt that cannot be rendered.
-  public func encoded(by encoder: PromptEncoder) throws -> PairRecord {
+  /// - Throws: `TemplateError` and `PromptError` for a prompt that cannot be rendered, `PairError.noTokens`, `LlamaError` for
+  ///   an id outside the vocabulary or a pair longer than the context.
+  public func encoded(by encoder: PromptEncoder, for model: LlamaModel) throws -> PairRecord {
+    let prompt = try promptIDs ?? encoder.prompt(prompt)
+    let chosen = try chosenIDs ?? encoder.response(chosen.lastText, after: self.prompt).ids
+    let rejected = try rejectedIDs ?? encoder.response(rejected.lastText, after: self.prompt).ids
+    for (field, ids) in [("prompt_ids", prompt), ("chosen_ids", chosen), ("rejected_ids", rejected)] {
+      guard !ids.isEmpty else { throw PairError.noTokens(field: field) }
+      for id in ids where id >= model.vocabularySize {
+        throw LlamaError.token(id, vocabulary: model.vocabularySize)
+      }
+    }
+    let needed = ScoreRequest(prompt: prompt, responses: [chosen, rejected]).positions
+    guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
     var record = self
-    record.promptIDs = try promptIDs ?? encoder.prompt(prompt)
-    record.chosenIDs = try chosenIDs ?? encoder.response(chosen.lastText, after: prompt).ids
-    record.rejectedIDs = try rejectedIDs ?? encoder.response(rejected.lastText, after: prompt).ids
+    (record.promptIDs, record.chosenIDs, record.rejectedIDs) = (prompt, chosen, rejected)
+    return record
+  }
+
+  /// True when both answers are the same tokens: such a pair adds a constant to the loss.
+  public var isEven: Bool { chosenIDs != nil && chosenIDs == rejectedIDs }
+
+  fileprivate var withoutLogProbs: PairRecord {
+    var record = self
+    (record.referenceChosenLogps, record.referenceRejectedLogps) = (nil, nil)
+    (record.lastChosenLogps, record.lastRejectedLogps) = (nil, nil)
+    (record.referenceFingerprint, record.lastFingerprint) = (nil, nil)
     return record
   }
 
@@ -69,6 +93,18 @@ public struct NamedPolicy {
 }
 
 public enum FrozenPairs {
+  /// The pairs an earlier run froze into the file `path`: nil unless they are `pairs`, frozen by these policies.
+  public static func stored(
+    in path: String, for pairs: [PairRecord], reference: NamedPolicy, last: NamedPolicy
+  ) -> [PairRecord]? {
+    guard let stored = try? JSONLines.read(PairRecord.self, from: path), stored.count == pairs.count else { return nil }
+    let areSame = zip(stored, pairs).allSatisfy { old, new in
+      old.isFrozen && old.referenceFingerprint == reference.fingerprint && old.lastFingerprint == last.fingerprint
+        && old.withoutLogProbs == new.withoutLogProbs
+    }
+    return areSame ? stored : nil
+  }
+
   /// Adds both policies' log-probs to encoded pairs. Pairs frozen already are checked against the fingerprints and kept.
   ///
   /// - Parameter onProgress: forward passes done, of two for each pair.

@@ -3,7 +3,6 @@
 
 import Adapters
 import Foundation
-import GGUF
 import Generation
 import Llama
 import Oracles
@@ -17,16 +16,16 @@ public final class INPORun {
 
   public let config: RunConfig
   public let folder: RunFolder
-  private let model: LlamaModel
-  private let encoder: PromptEncoder
-  private let modelSHA256: String
-  private let oracle: any PreferenceOracle
+  private let inputs: RunInputs
   private let observer: Observer
   private let isCancelled: () -> Bool
-  private let prompts: [PromptRecord]
-  private let heldOut: [PromptRecord]
 
-  /// Opens the model and the data, and begins or takes up the run folder.
+  public var model: LlamaModel { inputs.model }
+  /// How prompts become tokens in this run.
+  public var encoder: PromptEncoder { inputs.encoder }
+  public var oracle: any PreferenceOracle { inputs.oracle }
+
+  /// Opens and checks the model and the data, then begins or takes up the run folder.
   ///
   /// - Parameters:
   ///   - resume: go on with a folder that exists; without it such a folder is refused.
@@ -40,34 +39,29 @@ public final class INPORun {
     self.observer = observer
     self.isCancelled = isCancelled
     folder = RunFolder(path)
-    oracle = try Oracle.parse(config.oracle)
-    prompts = try JSONLines.read(PromptRecord.self, from: config.prompts)
-    heldOut =
-      config.evaluatePrompts.isEmpty ? [] : try JSONLines.read(PromptRecord.self, from: config.evaluatePrompts)
-    let file = try GGUFFile.open(config.model)
-    encoder = PromptEncoder(
-      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
-    model = try LlamaModel(
-      file, precision: config.precision, kernels: kernels, context: config.context == 0 ? nil : config.context)
-
-    modelSHA256 = try Fingerprint.of(file: config.model)
-    guard config.rounds * perRound <= prompts.count, perRound > 0 else {
-      throw RunError.tooFewPrompts(needs: config.rounds * max(perRound, 1), has: prompts.count)
-    }
-    if RunFolder.exists(folder.config) {
+    if FileSystem.exists(folder.config) {
       guard resume else { throw RunError.folderExists(path) }
-      guard try RunConfig.read(folder.config) == config else { throw RunError.otherConfig(folder.config) }
+      try Self.compare(config, folder)
     }
-    try RunFolder.create(path)
+    inputs = try RunInputs(config, kernels: kernels)
+    if FileSystem.exists(folder.manifest), let file = inputs.manifest.changed(since: try .read(folder.manifest)) {
+      throw RunError.inputChanged(file, folder: path)
+    }
+    try FileSystem.createFolder(path)
+    try inputs.manifest.write(to: folder.manifest)
     try config.write(to: folder.config)
   }
 
-  /// Prompts of one round.
-  private var perRound: Int { config.promptsPerRound == 0 ? prompts.count / config.rounds : config.promptsPerRound }
+  /// - Throws: `RunError.otherConfig` unless the folder's settings end in the same bits.
+  private static func compare(_ config: RunConfig, _ folder: RunFolder) throws {
+    let (old, new) = (try RunConfig.read(folder.config).deciding, config.deciding)
+    let names = ConfigField.all.map(\.name).filter { old[$0] != new[$0] }
+    guard names.isEmpty else { throw RunError.otherConfig(folder.config, settings: names) }
+  }
 
   /// Runs to the end and writes the report.
   public func run(evaluate: Evaluate) async throws -> Report {
-    let reference = try named(try referenceAdapter())
+    let reference = try named(inputs.reference)
     var rounds: [Report.Round] = []
     for number in 1...config.rounds {
       rounds.append(try await round(number, reference, evaluate))
@@ -79,32 +73,33 @@ public final class INPORun {
 
   private func round(_ number: Int, _ reference: NamedPolicy, _ evaluate: Evaluate) async throws -> Report.Round {
     let files = folder.round(number)
-    try RunFolder.create(files.path)
+    try FileSystem.createFolder(files.path)
     var summary = try RoundSummary.read(files.summary)
     func timed<Result>(_ phase: WritableKeyPath<Report.Seconds, Double>, _ body: () async throws -> Result) async throws
       -> Result
     {
       let start = ContinuousClock.now
-      let result = try await body()
+      let result: Swift.Result<Result, any Error>
+      do { result = .success(try await body()) } catch { result = .failure(error) }
       summary.seconds[keyPath: phase] += (ContinuousClock.now - start) / .seconds(1)
       try summary.write(files.summary)
-      return result
+      return try result.get()
     }
 
-    if !RunFolder.exists(files.adapter) {
+    if !FileSystem.exists(files.adapter) {
       let start = try startingAdapter(number)
       let last = try named(start)
-      if !RunFolder.exists(files.responses) { try await timed(\.sample) { try sample(number, last.policy, files) } }
-      if !RunFolder.exists(files.pairs) { try await timed(\.judge) { try await judge(number, files) } }
+      if !FileSystem.exists(files.responses) { try await timed(\.sample) { try sample(number, last.policy, files) } }
+      if !FileSystem.exists(files.pairs) { try await timed(\.judge) { try await judge(number, files) } }
       let pairs = try await timed(\.score) { try freeze(number, reference, last, files) }
       try await timed(\.train) { try train(number, last, reference, pairs, files) }
     }
     let adapter = try LoRAAdapter.read(gguf: files.adapter)
-    if summary.evaluation == nil && !heldOut.isEmpty {
-      observer.onPhase(number, .evaluate, 2 * heldOut.count)
+    if summary.evaluation == nil && !inputs.heldOut.isEmpty {
+      observer.onPhase(number, .evaluate, 2 * inputs.heldOut.count)
       let policy = try Policy(model, adapter: adapter)
       summary.evaluation = try await timed(\.evaluate) {
-        try await evaluate(policy, reference.policy, heldOut) { observer.onProgress($0, 0) }
+        try await evaluate(policy, reference.policy, inputs.heldOut) { observer.onProgress($0, 0) }
       }
       try summary.write(files.summary)
     }
@@ -117,23 +112,26 @@ public final class INPORun {
   /// Line 3: K answers of π_t to each prompt of this round.
   private func sample(_ number: Int, _ policy: Policy, _ files: RunFolder.Round) throws {
     // Each round takes the next prompts in an order of its own.
-    let order = DataOrder(count: prompts.count, seed: config.seed).indices(epoch: 0)
-    let slice = order[((number - 1) * perRound)..<(number * perRound)]
+    let order = DataOrder(count: inputs.prompts.count, seed: config.seed).indices(epoch: 0)
+    let perRound = config.promptsPerRound(of: inputs.prompts.count)
+    let prompts = order[((number - 1) * perRound)..<(number * perRound)].map { inputs.prompts[$0] }
     let options = GenerationOptions(
-      sampler: SamplerConfig(
-        temperature: config.temperature, topK: config.topK, topP: config.topP, minP: config.minP),
-      seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0), maximumTokens: config.maxNewTokens,
-      endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
-    observer.onPhase(number, .sample, slice.count * config.samples)
-    var records: [ResponseRecord] = []
+      sampler: config.sampler, seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0),
+      maximumTokens: config.maxNewTokens, endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    let journal = try RecordJournal(files.partialResponses) { place, record in
+      place < perRound && record.prompt.prompt == prompts[place].prompt && record.responses.count == config.samples
+    }
+    observer.onPhase(number, .sample, perRound * config.samples)
+    observer.onProgress(journal.kept * config.samples, 0)
+    // A prompt's place keys its randomness: what is sampled does not depend on where a stopped run goes on.
     try PromptSampler(policy, encoder: encoder, options: options).run(
-      slice.map { prompts[$0] }, samples: config.samples,
+      Array(prompts[journal.kept...]), samples: config.samples, firstIndex: journal.kept,
       onToken: { _, _, _ in observer.onProgress(0, 1) },
       onRecord: {
-        records.append($0)
+        try journal.append($0)
         observer.onProgress(config.samples, 0)
       })
-    try JSONLines.write(records, to: files.responses)
+    try journal.finish(as: files.responses)
   }
 
   /// Lines 4 and 5: the oracle turns answers into pairs.
@@ -149,14 +147,18 @@ public final class INPORun {
       observer.onProgress(1, 0)
     }
     guard !pairs.isEmpty else { throw RunError.noPairs(round: number, oracle: oracle.name) }
-    observer.onNote("Round \(number): \(pairs.count) pairs from \(records.count) prompts")
-    try JSONLines.write(pairs.map { try $0.encoded(by: encoder) }, to: files.pairs)
+    pairs = try pairs.map { try $0.encoded(by: encoder, for: model) }
+    let even = pairs.count { $0.isEven }
+    observer.onNote(
+      "Round \(number): \(pairs.count) pairs from \(records.count) prompts"
+        + (even > 0 ? ", \(even) of equal answers" : ""))
+    try JSONLines.write(pairs, to: files.pairs)
   }
 
   private func freeze(_ number: Int, _ reference: NamedPolicy, _ last: NamedPolicy, _ files: RunFolder.Round) throws
     -> [PairRecord]
   {
-    let pairs = try JSONLines.read(PairRecord.self, from: files.pairs).map { try $0.encoded(by: encoder) }
+    let pairs = try JSONLines.read(PairRecord.self, from: files.pairs).map { try $0.encoded(by: encoder, for: model) }
     observer.onPhase(number, .score, 2 * pairs.count)
     var done = 0
     let frozen = try FrozenPairs.freeze(
@@ -178,9 +180,9 @@ public final class INPORun {
       last.policy, pairs: pairs.map { try $0.trainingPair() }, loss: config.makeLoss(), options: options,
       folder: files.path,
       fingerprints: [
-        "model": modelSHA256, "starting policy": last.fingerprint, "reference": reference.fingerprint,
-        "pairs": try Fingerprint.of(file: files.pairs), "settings": Fingerprint.of(config.yaml.utf8),
-      ])
+        "starting policy": last.fingerprint, "reference": reference.fingerprint,
+        "pairs": try Fingerprint.of(file: files.pairs),
+      ].merging(config.fingerprints) { old, _ in old })
     if number == 1 {
       observer.onNote(
         "Training keeps \(trainer.plan.keptBlocks) of \(trainer.plan.blocks) blocks' activations: "
@@ -200,18 +202,13 @@ public final class INPORun {
   // MARK: Policies
 
   private func named(_ adapter: LoRAAdapter?) throws -> NamedPolicy {
-    NamedPolicy(try Policy(model, adapter: adapter), modelSHA256: modelSHA256)
-  }
-
-  /// π_ref: nil is the base.
-  private func referenceAdapter() throws -> LoRAAdapter? {
-    config.reference == "base" ? nil : try LoRAAdapter.read(gguf: config.reference)
+    NamedPolicy(try Policy(model, adapter: adapter), modelSHA256: inputs.manifest.model.sha256)
   }
 
   /// π_t as the adapter that training goes on with: round 1 starts at π_ref, the others at the round before.
   private func startingAdapter(_ number: Int) throws -> LoRAAdapter {
     if number > 1 { return try LoRAAdapter.read(gguf: folder.round(number - 1).adapter) }
-    return try referenceAdapter() ?? config.freshAdapter(for: model)
+    return try inputs.reference?.copy() ?? config.freshAdapter(for: model)
   }
 
   private func losses(_ files: RunFolder.Round) throws -> [Double] {
@@ -232,12 +229,9 @@ public final class INPORun {
         "parley": ParleyVersion.current, "kernels": model.kernels.name, "precision": config.precision.rawValue,
       ],
       rounds: rounds)
-    var files = ["prompts": try Manifest.File(of: config.prompts), "adapter": try Manifest.File(of: folder.adapter)]
-    if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }
-    try Manifest(
-      model: .init(of: config.model), files: files, parley: ParleyVersion.current, precision: config.precision.rawValue,
-      kernels: model.kernels.name, threads: model.kernels.threads
-    ).write(to: folder.manifest)
+    var manifest = inputs.manifest
+    manifest.files["adapter"] = try Manifest.File(of: folder.adapter)
+    try manifest.write(to: folder.manifest)
     try report.write(
       to: folder.path, losses: (1...config.rounds).map { try losses(folder.round($0)) },
       samples: try sideBySide(reference.policy, try Policy(model, adapter: adapter)))
@@ -246,7 +240,7 @@ public final class INPORun {
 
   /// The likeliest answers of both policies to a few held-out prompts.
   private func sideBySide(_ reference: Policy, _ policy: Policy) throws -> [Report.Sample] {
-    let shown = Array(heldOut.prefix(4))
+    let shown = Array(inputs.heldOut.prefix(4))
     let options = GenerationOptions(
       sampler: SamplerConfig(temperature: 0), seed: 0, maximumTokens: config.maxNewTokens,
       endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
@@ -262,6 +256,6 @@ public final class INPORun {
     }
   }
 
-  /// Half of the machine's memory.
-  public static var defaultMemory: Int { Int(ProcessInfo.processInfo.physicalMemory / 2) }
+  /// Half of the memory this process may use.
+  public static var defaultMemory: Int { MemoryLimit.automatic / 2 }
 }

@@ -17,15 +17,12 @@ public struct Manifest: Codable, Equatable, Sendable {
 
     /// Reads the whole file once.
     public init(of path: String) throws {
-      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-      self.init(
-        path: path, bytes: (attributes?[.size] as? NSNumber)?.intValue ?? 0,
-        sha256: try Fingerprint.of(file: path))
+      self.init(path: path, bytes: FileSystem.size(path) ?? 0, sha256: try Fingerprint.of(file: path))
     }
   }
 
   public var model: File
-  /// By role: "prompts", "heldout", "adapter", "round-1/adapter" and so on.
+  /// By role: "prompts", "heldout", "reference", "oracle", and at the end "adapter".
   public var files: [String: File]
   public var parley: String
   public var precision: String
@@ -68,6 +65,14 @@ public struct Manifest: Codable, Equatable, Sendable {
     self.kernels = kernels
     self.threads = threads
     self.host = host
+  }
+
+  /// The first file of a run that is not what `earlier` says it was.
+  func changed(since earlier: Manifest) -> String? {
+    if model.sha256 != earlier.model.sha256 { return model.path }
+    return files.sorted { $0.key < $1.key }.first { role, file in
+      earlier.files[role].map { $0.sha256 != file.sha256 } ?? false
+    }?.value.path
   }
 
   public func write(to path: String) throws { try PrettyJSON.write(self, to: path) }

@@ -112,9 +112,7 @@ public struct Report: Codable, Equatable, Sendable {
   public func write(to folder: String, losses: [[Double]], samples: [Sample]) throws {
     try PrettyJSON.write(self, to: folder + "/report.json")
     let charts = charts(losses: losses)
-    if !charts.isEmpty {
-      try FileManager.default.createDirectory(atPath: folder + "/curves", withIntermediateDirectories: true)
-    }
+    if !charts.isEmpty { try FileSystem.createFolder(folder + "/curves") }
     for (name, chart) in charts { try AtomicFile.write(Array(chart.svg.utf8), to: folder + "/curves/\(name).svg") }
     let text = markdown(charts: charts.map { ($0.name, $0.chart.title) }, samples: samples)
     try AtomicFile.write(Array(text.utf8), to: folder + "/report.md")

@@ -9,7 +9,7 @@ struct RoundSummary: Codable {
   var evaluation: INPORun.Evaluation?
 
   static func read(_ path: String) throws -> RoundSummary {
-    RunFolder.exists(path)
+    FileSystem.exists(path)
       ? try JSONDecoder().decode(RoundSummary.self, from: Data(AtomicFile.read(path))) : RoundSummary()
   }
 

@@ -86,6 +86,11 @@ public struct RunConfig: Equatable, Sendable {
     }
   }
 
+  /// The settings that decide bits, as a checkpoint remembers what it was made from.
+  public var fingerprints: [String: String] {
+    Dictionary(uniqueKeysWithValues: deciding.map { ("the setting '\($0)'", $1) })
+  }
+
   public func makeSchedule() -> Schedule { Schedule(schedule, peak: learningRate, warmUp: warmUp) }
 
   /// An adapter with this configuration's rank, alpha and targets that changes nothing yet.

@@ -7,7 +7,8 @@ public enum PairMode: String, CaseIterable, Codable, Sendable {
   case tournament
   /// Independent pairs, the winner drawn with the oracle's probability.
   case iid
-  /// Independent pairs with the probability itself as label.
+  /// Independent pairs with the probability itself as label. A pair of probability ½ is kept: its target is 0, which says
+  /// that its answers are to stay level. One of equal answers adds a constant to the loss.
   case soft
 
   /// - Parameter pairs: for the independent modes, how many pairs a prompt may give (at most half its answers).

@@ -49,21 +49,27 @@ public enum AtomicFile {
 
   /// The whole content of a file.
   public static func read(_ path: String) throws(FileError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(FileSystem.size(path) ?? 0)
+    try read(path) { bytes.append(contentsOf: $0) }
+    return bytes
+  }
+
+  /// The content of a file in order, a piece of at most a mebibyte at a time.
+  public static func read(_ path: String, onPiece: (UnsafeRawBufferPointer) -> Void) throws(FileError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw errno == ENOENT || errno == ENOTDIR ? .notFound(path) : .now("read", path) }
     defer { close(descriptor) }
     var facts = stat()
     guard fstat(descriptor, &facts) == 0 else { throw .now("read", path) }
     guard facts.st_mode & S_IFMT != S_IFDIR else { throw .notAFile(path) }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(Int(facts.st_size))
-    var chunk = [UInt8](repeating: 0, count: 1 << 20)
+    var piece = [UInt8](repeating: 0, count: 1 << 20)
     while true {
-      let got = systemRead(descriptor, &chunk, chunk.count)
+      let got = systemRead(descriptor, &piece, piece.count)
       if got < 0 && errno == EINTR { continue }
       guard got >= 0 else { throw .now("read", path) }
-      if got == 0 { return bytes }
-      bytes.append(contentsOf: chunk[..<got])
+      if got == 0 { return }
+      piece.withUnsafeBytes { onPiece(UnsafeRawBufferPointer(rebasing: $0[..<got])) }
     }
   }
 }
@@ -126,15 +132,16 @@ public final class PartFile {
   }
 }
 
-private func folderPath(of path: String) -> String {
+func folderPath(of path: String) -> String {
   guard let slash = path.lastIndex(of: "/") else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
 }
 
-// Inside the types above `read` and `write` are methods; these are the system's.
+// Inside the types `read`, `write` and `rename` are methods; these are the system's.
 private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
   read(descriptor, bytes, count)
 }
-private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
   write(descriptor, bytes, count)
 }
+func systemRename(_ old: String, _ new: String) -> Int32 { rename(old, new) }

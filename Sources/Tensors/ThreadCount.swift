@@ -8,7 +8,7 @@ public enum ThreadCount {
   /// Two threads on one core share its arithmetic and slow each other's caches, so logical processors do not count.
   public static var automatic: Int {
     let allowed = ProcessInfo.processInfo.activeProcessorCount
-    let cores = contents("/proc/cpuinfo").flatMap(physicalCores(cpuinfo:)) ?? allowed
+    let cores = ControlGroup.contents("/proc/cpuinfo").flatMap(physicalCores(cpuinfo:)) ?? allowed
     return max(1, min(allowed, cores, Int(smallestQuota ?? Double(allowed))))
   }
 
@@ -32,22 +32,13 @@ public enum ThreadCount {
     return time / period
   }
 
-  /// The control group of this process and each one above it can have a limit. (Version 1 has one file for each number.)
+  /// Version 1 of control groups has one file for each number.
   private static var smallestQuota: Double? {
-    var quotas: [Double?] = []
-    let line = contents("/proc/self/cgroup")?.split(separator: "\n").first { $0.hasPrefix("0::") }
-    var path = line.map { String($0.dropFirst(3)) } ?? "/"
-    while true {
-      quotas.append(contents("/sys/fs/cgroup\(path)/cpu.max").flatMap(quota(cpuMax:)))
-      guard let slash = path.lastIndex(of: "/"), path.count > 1 else { break }
-      path = slash == path.startIndex ? "/" : String(path[..<slash])
-    }
+    var quotas = ControlGroup.contents(of: "cpu.max").map(quota(cpuMax:))
     let first = "/sys/fs/cgroup/cpu/cpu.cfs_"
-    if let time = contents(first + "quota_us"), let period = contents(first + "period_us") {
+    if let time = ControlGroup.contents(first + "quota_us"), let period = ControlGroup.contents(first + "period_us") {
       quotas.append(quota(cpuMax: time + " " + period))
     }
     return quotas.compactMap { $0 }.min()
   }
-
-  private static func contents(_ path: String) -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
 }

@@ -99,57 +99,21 @@ public enum MetricsError: Error, Equatable, CustomStringConvertible {
 /// `metrics.jsonl`, only ever appended to. A resumed run cuts it back to the position its checkpoint remembers, so that
 /// lines of steps that will be repeated do not stay in it.
 public final class MetricsLog {
-  private let handle: FileHandle
-  private let path: String
+  private let file: AppendFile
   /// Bytes written so far; belongs in the checkpoint.
-  public private(set) var position: Int
+  public var position: Int { file.position }
 
   /// - Parameter position: where to go on, 0 for a new run.
   /// - Throws: `MetricsError` when the file is shorter than that, `FileError` when it cannot be opened.
   public init(path: String, position: Int = 0) throws {
-    if !FileManager.default.fileExists(atPath: path) {
-      guard position == 0 else { throw FileError.notFound(path) }
-      guard FileManager.default.createFile(atPath: path, contents: nil) else {
-        throw FileError.refused(action: "create", path: path, code: errno)
-      }
+    if let size = FileSystem.size(path), size < position {
+      throw MetricsError.shorter(path: path, needs: position, has: size)
     }
-    self.path = path
-    self.position = position
-    let end: UInt64
-    do {
-      handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
-      end = try handle.seekToEnd()
-    } catch {
-      throw FileError.refused(action: "open", path: path, code: errno)
-    }
-    guard end >= UInt64(position) else { throw MetricsError.shorter(path: path, needs: position, has: Int(end)) }
-    do {
-      try handle.truncate(atOffset: UInt64(position))
-      try handle.seekToEnd()
-    } catch {
-      throw FileError.refused(action: "truncate", path: path, code: errno)
-    }
+    file = try AppendFile(path, position: position)
   }
 
-  deinit { try? handle.close() }
-
-  public func append(_ record: MetricsRecord) throws {
-    var line = try record.line()
-    line.append(UInt8(ascii: "\n"))
-    do {
-      try handle.write(contentsOf: line)
-    } catch {
-      throw FileError.refused(action: "write", path: path, code: errno)
-    }
-    position += line.count
-  }
+  public func append(_ record: MetricsRecord) throws { try file.append(record.line() + [UInt8(ascii: "\n")]) }
 
   /// Waits until the lines are on the disk; call it before the checkpoint that remembers `position`.
-  public func synchronize() throws(FileError) {
-    do {
-      try handle.synchronize()
-    } catch {
-      throw .refused(action: "sync", path: path, code: errno)
-    }
-  }
+  public func synchronize() throws(FileError) { try file.synchronize() }
 }

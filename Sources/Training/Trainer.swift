@@ -101,8 +101,9 @@ public final class Trainer {
   public func run(
     resume: Bool, onStep: (MetricsRecord) -> Void = { _ in }, isCancelled: () -> Bool = { Task.isCancelled }
   ) throws {
-    try FileManager.default.createDirectory(atPath: folder + "/checkpoint", withIntermediateDirectories: true)
-    if !resume { try removeCheckpoint() }
+    try FileSystem.createFolder(folder + "/checkpoint")
+    // A run that starts afresh and is killed early must not go on from what was there before.
+    if !resume { try FileSystem.remove(checkpointPath) }
     let metricsPosition = resume ? try restore() : 0
     let metrics = try MetricsLog(path: metricsPath, position: metricsPosition)
     var tokens = 0
@@ -191,21 +192,12 @@ public final class Trainer {
     try Checkpoint(state: state, buffers: parameters + moments).write(to: checkpointPath)
   }
 
-  /// A run that starts afresh and is killed early must not go on from what was there before.
-  private func removeCheckpoint() throws {
-    guard FileManager.default.fileExists(atPath: checkpointPath) else { return }
-    do {
-      try FileManager.default.removeItem(atPath: checkpointPath)
-    } catch {
-      throw FileError.refused(action: "remove", path: checkpointPath, code: errno)
-    }
-  }
-
   /// - Returns: where the metrics file goes on; 0 without a checkpoint.
   private func restore() throws -> Int {
-    guard FileManager.default.fileExists(atPath: checkpointPath) else { return 0 }
+    guard FileSystem.exists(checkpointPath) else { return 0 }
     let checkpoint = try Checkpoint.read(checkpointPath)
-    for (name, value) in fingerprints where checkpoint.state.fingerprints[name] != value {
+    for (name, value) in fingerprints.sorted(by: { $0.key < $1.key })
+    where checkpoint.state.fingerprints[name] != value {
       throw TrainerError.otherRun(path: checkpointPath, what: name)
     }
     // The seed orders the data, and the checkpoint remembers only a place in that order.

@@ -21,9 +21,11 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
         + "policy, model or precision: freeze them again with the policy you train."
     case .diverged(let step, let skipped, let pairs):
       "The last \(skipped) steps up to step \(step) had losses or gradients that are not finite, the last one with pairs "
-        + "\(pairs). The checkpoint before them is whole: resume with a lower learning rate or without those pairs."
+        + "\(pairs). Begin again in a new folder, from the adapter this run started with: with a lower learning rate, or "
+        + "without those pairs."
     case .otherRun(let path, let what):
-      "Checkpoint '\(path)' was made with another \(what). Resume with the same inputs, or start in a new folder."
+      "Checkpoint '\(path)' belongs to a run that differs from this one in: \(what). Resume with the same inputs, or start in "
+        + "a new folder."
     }
   }
 

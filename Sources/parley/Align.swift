@@ -1,12 +1,10 @@
 import ArgumentParser
 import Evaluation
 import Foundation
-import GGUF
 import Generation
 import INPO
 import Llama
 import Oracles
-import Tokenization
 
 /// `parley inpo`: the whole loop.
 struct Align: AsyncParsableCommand {
@@ -28,26 +26,27 @@ struct Align: AsyncParsableCommand {
   @Option(help: "The run folder.")
   var out: String
 
-  @Flag(help: "Go on with a run begun in OUT.")
+  @Flag(help: "Go on with the run begun in OUT; without --config, with the settings it began with.")
   var resume = false
 
   func run() async throws {
-    var settings = try config.map { try RunConfig.read($0) } ?? RunConfig()
-    for text in set {
+    try noise.check()
+    let options = try set.map { text -> RunConfig.Option in
       guard let equals = text.firstIndex(of: "=") else { throw ValidationError("--set \(text): write name=value.") }
-      try settings.set(String(text[..<equals]), to: String(text[text.index(after: equals)...]))
+      return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
-    try settings.requireInputs(file: config ?? "--set")
+    // A run knows its settings already.
+    let file = config ?? (resume ? RunFolder(out).config : nil)
+    let settings = try file.map { try RunConfig.read($0, options: options) } ?? RunConfig(options: options)
+    try settings.requireInputs(file: file ?? "--set")
 
     let kernels = try Session.kernels(threads: settings.threads == 0 ? nil : settings.threads)
     let observer = RunObserver(noise)
     let run = try INPORun(
       settings, folder: out, resume: resume, kernels: kernels, observer: observer.callbacks,
       isCancelled: { Interrupt.isReceived })
-    let judge = try Oracle.parse(settings.oracle)
-    let metadata = try GGUFFile.open(settings.model).metadata
-    let encoder = PromptEncoder(
-      tokenizer: try Tokenizer(metadata), template: try ChatTemplate.inFile(metadata), raw: settings.raw)
+    if noise.verbose { note(Session.description(of: run.model, path: settings.model)) }
+    let (encoder, judge) = (run.encoder, run.oracle)
     do {
       let report = try await run.run { policy, reference, prompts, onProgress in
         let options = GenerationOptions(

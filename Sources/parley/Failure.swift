@@ -41,11 +41,7 @@ enum ExitStatus: Int32 {
     case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is PromptError, is RecordError,
       is ScoreError:
       self = .badData
-    case let error as ConfigError:
-      switch error {
-      case .unknownOption, .badOption: self = .usage
-      default: self = .badData
-      }
+    case let error as ConfigError: self = error.isUsage ? .usage : .badData
     case let error as RunError:
       if case .folderExists = error { self = .usage } else { self = .badData }
     case GameError.badSettings: self = .usage
@@ -74,7 +70,9 @@ struct Failure: Error, CustomStringConvertible {
 
   /// For work that keeps what it has done.
   static let resumable = Failure(
-    .interrupted, "Interrupted, everything up to here is kept. Go on with the same command and --resume.")
+    .interrupted,
+    "Interrupted. Sampled answers, training steps and finished phases are kept: go on with the same command and --resume."
+  )
 
   static func end(with error: any Error, in command: any ParsableCommand.Type) -> Never {
     if let error = error as? ValidationError { return end(with: Failure(.usage, error.message), in: command) }

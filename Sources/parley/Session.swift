@@ -22,11 +22,13 @@ struct Session {
     model = try LlamaModel(file, precision: options.precision, kernels: kernels, context: options.ctx)
     encoder = PromptEncoder(
       tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: raw)
-    if noise.verbose {
-      note(
-        "\(options.path): \(options.precision.rawValue), kernels \(kernels.name), \(kernels.threads) threads, "
-          + "context \(model.context)")
-    }
+    if noise.verbose { note(Self.description(of: model, path: options.path)) }
+  }
+
+  /// What runs, for --verbose.
+  static func description(of model: LlamaModel, path: String) -> String {
+    "\(path): \(model.precision.rawValue), kernels \(model.kernels.name), \(model.kernels.threads) threads, "
+      + "context \(model.context)"
   }
 
   /// The base, or the base with an adapter. What runs is named unless asked to be quiet.

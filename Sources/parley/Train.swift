@@ -39,8 +39,7 @@ struct Train: ParsableCommand {
 
   func run() throws {
     try settings.check(startsFresh: policy == nil)
-    var config = RunConfig()
-    try settings.apply(to: &config)
+    let config = try RunConfig(options: settings.given)
     let adapterPath = out + "/adapter.gguf"
     if !resume && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") { throw RunError.folderExists(out) }
     let session = try Session(model, noise, raw: raw)
@@ -52,8 +51,9 @@ struct Train: ParsableCommand {
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
     )
     do {
-      try RunFolder.create(out)
-      let records = try freeze(session, frozenBy.reference, frozenBy.last)
+      let encoded = try encodedPairs(session)
+      try FileSystem.createFolder(out)
+      let records = try freeze(encoded, frozenBy.reference, frozenBy.last)
       try JSONLines.write(records, to: out + "/pairs.jsonl")
       let trainer = try Trainer(
         frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
@@ -61,8 +61,8 @@ struct Train: ParsableCommand {
         folder: out,
         fingerprints: [
           "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
-          "pairs": Fingerprint.of(file: out + "/pairs.jsonl"), "settings": Fingerprint.of(config.yaml.utf8),
-        ])
+          "pairs": Fingerprint.of(file: out + "/pairs.jsonl"),
+        ].merging(config.fingerprints) { old, _ in old })
       try train(trainer)
     } catch is CancellationError {
       throw Failure.resumable
@@ -71,12 +71,25 @@ struct Train: ParsableCommand {
     if !noise.quiet { note("The adapter is '\(adapterPath)': parley chat \(model.path) --adapter \(adapterPath)") }
   }
 
-  private func freeze(_ session: Session, _ reference: NamedPolicy, _ last: NamedPolicy) throws -> [PairRecord] {
-    let file = try RecordFile<PairRecord>(pairs)
-    let encoded = try file.naming { records in
+  private func encodedPairs(_ session: Session) throws -> [PairRecord] {
+    let encoded = try RecordFile<PairRecord>(pairs).naming { records in
       try records.enumerated().map { index, record in
-        do { return try record.encoded(by: session.encoder) } catch { throw RecordFault(index: index, reason: error) }
+        do {
+          return try record.encoded(by: session.encoder, for: session.model)
+        } catch {
+          throw RecordFault(index: index, reason: error)
+        }
       }
+    }
+    let even = encoded.count { $0.isEven }
+    if even > 0 && !noise.quiet { note("\(even) pairs have equal answers: they add a constant to the loss.") }
+    return encoded
+  }
+
+  private func freeze(_ encoded: [PairRecord], _ reference: NamedPolicy, _ last: NamedPolicy) throws -> [PairRecord] {
+    if resume {
+      let path = out + "/pairs.jsonl"
+      if let stored = FrozenPairs.stored(in: path, for: encoded, reference: reference, last: last) { return stored }
     }
     let progress = Progress("Scoring", total: 2 * encoded.count, quiet: noise.quiet)
     var done = 0
@@ -130,25 +143,23 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("seed"))) var seed: String?
 
   private static func help(_ name: String) -> String {
-    let text = ConfigField.named(name)?.help ?? ""
-    return text.prefix(1).uppercased() + text.dropFirst() + "."
+    ConfigField.named(name)?.sentence ?? ""
   }
 
   /// An option that would be ignored is an error.
   func check(startsFresh: Bool) throws {
-    if tau != nil && ratio != nil { throw ValidationError("Give either --tau or --ratio.") }
     if !startsFresh && (rank != nil || alpha != nil || targets != nil) {
       throw ValidationError("--rank, --alpha and --targets are those of --policy already.")
     }
   }
 
-  func apply(to config: inout RunConfig) throws {
-    let given = [
+  var given: [RunConfig.Option] {
+    let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
       ("max-grad-norm", maxGradNorm), ("weight-decay", weightDecay), ("checkpoint-steps", checkpointSteps),
       ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
     ]
-    for case (let name, let value?) in given { try config.set(name, to: value) }
+    return all.compactMap { name, value in value.map { (name, $0) } }
   }
 }

@@ -85,10 +85,88 @@ struct TrainingTests {
     #expect(try code(["--tau", "0.1", "--ratio", "0.5"]) == 64)
     #expect(try code(["--policy", shop.adapter, "--rank", "8"]) == 64)
     #expect(try code(["--loss", "perfect"]) == 64)
+    #expect(try code(["--loss", "dpo", "--eta", "3"]) == 64)
+    #expect(try code(["--beta", "0.2"]) == 64)
+    #expect(try code(["--tau", "0.01", "--eta", "0.001"]) == 64)
     #expect(!FileManager.default.fileExists(atPath: shop.folder + "/out"))
   }
 
+  /// tau does not depend on whether eta comes before or after it: half of it, the loss is the one of ratio 0.5.
+  @Test func tauCountsWithTheEtaGiven() throws {
+    let shop = try Workshop()
+    let data = try pairs(shop, count: 2)
+    var losses: [[Double?]] = []
+    for (name, options) in [
+      ("ratio", ["--eta", "0.05", "--ratio", "0.5"]), ("before", ["--tau", "0.025", "--eta", "0.05"]),
+      ("after", ["--eta", "0.05", "--tau", "0.025"]),
+    ] {
+      let out = shop.folder + "/" + name
+      let base = ["train", shop.model, "--pairs", data, "--out", out, "--policy", shop.adapter, "--quiet"]
+      let result = try Program.run(base + ["--lr", "1e-3", "--epochs", "3"] + options)
+      #expect(result.code == 0, "\(result.errors)")
+      losses.append(try metrics(out).map { $0["loss"] as? Double })
+    }
+    #expect(losses[0] == losses[1] && losses[0] == losses[2])
+  }
+
+  @Test func aPairTheModelCannotTakeIsNamedByFileAndLine() throws {
+    let shop = try Workshop()
+    let good = #"{"prompt":"a","chosen":"b","rejected":"c"}"#
+    for (bad, says) in [
+      (#"{"prompt":"a","chosen":"b","rejected":"c","rejected_ids":[4711]}"#, "4711"),
+      (#"{"prompt":"a","chosen":"b","chosen_ids":[],"rejected":"c"}"#, "chosen_ids"),
+      (#"{"prompt":"a","chosen":"b","rejected":"\#(String(repeating: "x", count: 300))"}"#, "context"),
+    ] {
+      let data = try shop.file("bad.jsonl", "\(good)\n\n\(bad)\n")
+      let out = shop.folder + "/out"
+      let result = try Program.run(["train", shop.model, "--pairs", data, "--out", out])
+      #expect(result.code == 65)
+      for part in [data, "ine 3", says] { #expect(result.errors.contains(part), "\(result.errors)") }
+      #expect(!FileManager.default.fileExists(atPath: out))
+    }
+  }
+
+  @Test func aResumedRunMayHaveOtherMemoryAndCheckpoints() throws {
+    let shop = try Workshop()
+    let (out, data) = (shop.folder + "/out", try pairs(shop, count: 4))
+    #expect(try Program.run(arguments(shop, data, out)).code == 0)
+    let frozen = try bytes(out + "/pairs.jsonl")
+    let more = ["--resume", "--memory", "1GiB", "--checkpoint-minutes", "3"]
+    let resumed = try Program.run(arguments(shop, data, out) + more)
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    #expect(try bytes(out + "/pairs.jsonl") == frozen)
+    let other = try Program.run(arguments(shop, data, out) + ["--resume", "--weight-decay", "0.1"])
+    #expect(other.code == 65)
+    #expect(other.errors.contains("weight-decay"), "\(other.errors)")
+  }
+
+  @Test func helpShowsDefaults() throws {
+    let help = try Program.run(["train", "--help"]).output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    #expect(help.contains("The loss: inpo, ipo or dpo. (default: inpo)"), "\(help)")
+    #expect(help.contains("(default: 0.005)"))
+  }
+
   // MARK: inpo
+
+  @Test func settingsMustMakeSense() throws {
+    let shop = try Workshop()
+    func run(_ options: [String]) throws -> Program.Result {
+      try Program.run(["inpo", "--config", try runFile(shop), "--out", shop.folder + "/run"] + options)
+    }
+    for settings in [["beta=0.2"], ["tau=0.001", "ratio=0.5"], ["tau=0.001", "eta=0.0005"], ["loss=dpo", "eta=1"]] {
+      let result = try run(settings.flatMap { ["--set", $0] })
+      #expect(result.code == 64, "\(settings): \(result.errors)")
+    }
+    #expect(try run(["--quiet", "--verbose"]).code == 64)
+    let bad = try shop.file(
+      "bad.jsonl", "{\"prompt\":\"a\"}\n\n{\"prompt\":\"\(String(repeating: "x", count: 300))\"}\n")
+    let result = try run(["--set", "evaluate-prompts=\(bad)"])
+    #expect(result.code == 65)
+    #expect(result.errors.contains("ine 3") && result.errors.contains(bad), "\(result.errors)")
+    #expect(!FileManager.default.fileExists(atPath: shop.folder + "/run"))
+    #expect(try run(["--set", "targets=attn_x"]).code == 65)
+    #expect(!FileManager.default.fileExists(atPath: shop.folder + "/run"))
+  }
 
   private func runFile(_ shop: Workshop, _ more: String = "") throws -> String {
     let prompts = (0..<8).map { #"{"prompt":"Tell me about \#($0)."}"# }.joined(separator: "\n")
@@ -134,6 +212,10 @@ struct TrainingTests {
     let adapter = try bytes(out + "/adapter.gguf")
     #expect(try Program.run(arguments + ["--resume"]).code == 0)
     #expect(try bytes(out + "/adapter.gguf") == adapter)
+    let alone = try Program.run(["inpo", "--out", out, "--resume", "--verbose"])
+    #expect(alone.code == 0, "the folder knows its settings: \(alone.errors)")
+    #expect(alone.errors.contains("kernels"), "\(alone.errors)")
+    #expect(alone.output == result.output)
   }
 
   @Test func aKilledInpoRunEndsWithTheSameAdapter() throws {

@@ -16,7 +16,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
     rounds: 2
     samples: 4
     temperature: 0.7
-    loss: ipo
+    loss: inpo
     eta: 7.5e-3
     ratio: 1/3
     lr: 1e-4
@@ -34,7 +34,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   want.rounds = 2
   want.samples = 4
   want.temperature = 0.7
-  want.loss = .ipo
+  want.loss = .inpo
   want.eta = 0.0075
   want.ratio = 1.0 / 3
   want.learningRate = 1e-4
@@ -60,7 +60,10 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
 @Test func everyDefaultIsWrittenOutAndReadsBack() throws {
   var settings = RunConfig()
   #expect(try config(settings.yaml) == settings)
-  for field in ConfigField.all { #expect(settings.yaml.contains("\n\(field.name): ") || field.name == "model") }
+  for field in ConfigField.all {
+    let isUsed = field.name != "beta"
+    #expect(("\n" + settings.yaml).contains("\n\(field.name): ") == isUsed, "\(field.name)")
+  }
   settings.model = "a \"strange\" path: # \\ [x]\t.gguf"
   settings.prompts = "-p"
   settings.oracle = "matrix:/tmp/ä b.csv"
@@ -116,13 +119,51 @@ func badValuesAreNamed(key: String, value: String) {
 }
 
 @Test func optionsUseTheSameReaders() throws {
-  var settings = RunConfig()
-  try settings.set("lr", to: "2e-4")
-  try settings.set("eta", to: "0.01")
-  try settings.set("tau", to: "0.005")
-  #expect(settings.learningRate == 2e-4 && settings.ratio == 0.5)
-  #expect(throws: ConfigError.unknownOption(name: "etta", nearest: "eta")) { try settings.set("etta", to: "1") }
-  #expect(throws: ConfigError.self) { try settings.set("rank", to: "0") }
+  #expect(try RunConfig(options: [("lr", "2e-4")]).learningRate == 2e-4)
+  #expect(throws: ConfigError.unknownOption(name: "etta", nearest: "eta")) { try RunConfig(options: [("etta", "1")]) }
+  #expect(throws: ConfigError.self) { try RunConfig(options: [("rank", "0")]) }
+}
+
+/// tau is a number of its own: ratio follows from it and from the eta that holds in the end.
+@Test func tauWaitsForEta() throws {
+  for options in [[("tau", "0.001"), ("eta", "0.5")], [("eta", "0.5"), ("tau", "0.001")]] {
+    #expect(try RunConfig(options: options).ratio == 0.001 / 0.5)
+  }
+  let file = "tau: 0.001\neta: 0.002\n"
+  #expect(try RunConfig(yaml: file, file: "f", options: [("eta", "0.01")]).ratio == 0.001 / 0.01)
+  #expect(try RunConfig(yaml: file, file: "f", options: [("ratio", "0.25")]).ratio == 0.25)
+  #expect(try RunConfig(yaml: "ratio: 0.5\n", file: "f", options: [("tau", "0.001")]).ratio == 0.001 / 0.005)
+  #expect(throws: ConfigError.badValue(file: "f", line: 1, key: "tau", value: "0.001", expects: "at most eta, 0.0001"))
+  {
+    try RunConfig(yaml: file, file: "f", options: [("eta", "1e-4")])
+  }
+  for options in [[("tau", "0.001"), ("ratio", "0.5")], [("ratio", "0.5"), ("tau", "0.001")]] {
+    #expect(throws: ConfigError.tauAndRatioOptions) { try RunConfig(options: options) }
+  }
+}
+
+@Test func settingsTheLossDoesNotUseAreRefused() throws {
+  for name in ["eta", "ratio", "tau"] {
+    #expect(throws: ConfigError.unusedOption(name: name, loss: .dpo)) {
+      try RunConfig(options: [(name, "0.001"), ("loss", "dpo")])
+    }
+  }
+  #expect(throws: ConfigError.unused(file: "run.yaml", line: 1, key: "beta", loss: .inpo)) { try config("beta: 0.2") }
+  #expect(try RunConfig(options: [("loss", "ipo"), ("beta", "0.2")]).beta == 0.2)
+}
+
+@Test func onlyWhatDecidesBitsIsCompared() throws {
+  let settings = RunConfig()
+  var other = settings
+  (other.memory, other.threads, other.checkpointSteps, other.checkpointMinutes) = (1 << 30, 3, 1, 0)
+  #expect(other.deciding == settings.deciding)
+  other.eta = 0.1
+  #expect(other.deciding != settings.deciding)
+}
+
+@Test func helpStandsAloneAndShowsTheDefault() throws {
+  #expect(try #require(ConfigField.named("loss")).sentence == "The loss: inpo, ipo or dpo. (default: inpo)")
+  for field in ConfigField.all { #expect(field.sentence.hasSuffix(")") && !field.sentence.contains("Of ")) }
 }
 
 @Test func theLossIsTheOneNamed() throws {

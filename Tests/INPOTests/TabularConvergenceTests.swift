@@ -4,11 +4,14 @@
 import Adapters
 import Foundation
 import GGUF
+import Generation
 import INPO
 import Llama
+import Oracles
 import Tensors
 import TestSupport
 import Testing
+import Tokenization
 import Training
 
 @Suite struct TabularConvergenceTests {
@@ -155,5 +158,43 @@ import Training
     try round(policy, reference: reference, labels: labels(game.reference, draws: 500, soft: false))
     expectClose(
       distribution(try logProbs(policy)), [0.549535090, 0.259367767, 0.191097142], absolute: 0.01)
+  }
+
+  /// The path of a real round: answers are sampled, judged, paired, frozen and trained on.
+  @Test func aSampledRoundLandsOnTheSamePolicy() async throws {
+    let model = try model()
+    let policy = try start(model)
+    let (reference, last) = (NamedPolicy(try Policy(model), modelSHA256: ""), NamedPolicy(policy, modelSHA256: ""))
+    let oracle = try MatrixOracle(matrix: game.matrix, answers: answers.map { "\($0)" })
+
+    let (prompts, samples) = (250, 8)
+    let options = GenerationOptions(sampler: SamplerConfig(), seed: 7, maximumTokens: 1, endTokens: [])
+    var records: [ResponseRecord] = []
+    try Generator(policy, options).run(
+      (0..<prompts).map { GenerationRequest(prompt: prompt, index: $0, samples: samples) }
+    ) { _, found in
+      let responses = found.map { Response(text: "\($0.tokens[0])", tokenIDs: $0.tokens, finish: .stop) }
+      records.append(ResponseRecord(prompt: PromptRecord(prompt: .text("")), promptIDs: prompt, responses: responses))
+    }
+    var pairs: [PairRecord] = []
+    for (index, record) in records.enumerated() {
+      var random = CounterRandom(seed: 7, UInt64(index)).stream
+      pairs += try await PairMode.soft.pairs(of: record, oracle: oracle, pairs: samples / 2, using: &random)
+    }
+    #expect(pairs.count == prompts * samples / 2)
+    let frozen = try FrozenPairs.freeze(pairs, reference: reference, last: last)
+    let training = TrainerOptions(
+      batch: 250, epochs: 30, schedule: Schedule(.cosine, peak: 0.02), maximumGradNorm: nil, memory: 1 << 26,
+      rewardScale: eta, startsAtLast: true)
+    try Trainer(
+      policy, pairs: frozen.map { try $0.trainingPair() }, loss: INPOLoss(eta: eta, tau: game.tau), options: training,
+      folder: temporaryFolder()
+    ).run(resume: false)
+
+    // P(y ≻ π) is a mean over n answers of numbers in [0, 1]: its standard error is at most 1/(2√n), and π changes by at
+    // most π(1−π) ≤ 1/4 of the error of P/η. Three of those: 0.017.
+    let tolerance = 3 * 0.25 / (2 * eta * Double(prompts * samples).squareRoot())
+    expectClose(
+      distribution(try logProbs(policy)), [0.549535090, 0.259367767, 0.191097142], absolute: tolerance)
   }
 }

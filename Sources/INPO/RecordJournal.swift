@@ -1,0 +1,30 @@
+/// Responses kept one by one as they are made. A killed program leaves whole lines and at most one that is torn, which the
+/// next one drops.
+
+import Foundation
+import Tensors
+import Tokenization
+
+final class RecordJournal {
+  /// Records that were there already.
+  let kept: Int
+  private let file: AppendFile
+
+  /// - Parameter belongs: whether a record found at a place is one of this work; the first that is not ends what is kept.
+  init(_ path: String, belongs: (Int, ResponseRecord) -> Bool) throws {
+    let bytes = FileSystem.exists(path) ? try AtomicFile.read(path) : []
+    var (whole, kept) = (0, 0)
+    while let end = bytes[whole...].firstIndex(of: UInt8(ascii: "\n")),
+      let record = try? JSONDecoder().decode(ResponseRecord.self, from: Data(bytes[whole..<end])),
+      belongs(kept, record)
+    {
+      (whole, kept) = (end + 1, kept + 1)
+    }
+    self.kept = kept
+    file = try AppendFile(path, position: whole)
+  }
+
+  func append(_ record: ResponseRecord) throws { try file.append(JSONLines.line(record)) }
+
+  func finish(as path: String) throws(FileError) { try file.rename(to: path) }
+}

@@ -1,0 +1,87 @@
+/// Everything a run is made from, opened and checked before its folder is touched.
+
+import Adapters
+import Foundation
+import GGUF
+import Generation
+import Llama
+import Oracles
+import Tensors
+import Tokenization
+
+struct RunInputs {
+  let model: LlamaModel
+  let encoder: PromptEncoder
+  let oracle: any PreferenceOracle
+  let prompts: [PromptRecord]
+  let heldOut: [PromptRecord]
+  /// π_ref; nil is the base.
+  let reference: LoRAAdapter?
+  /// The files as they are now.
+  let manifest: Manifest
+
+  /// - Throws: `RunError.badRecord` for a prompt that cannot be used, and the errors of everything that is opened.
+  init(_ config: RunConfig, kernels: Kernels) throws {
+    oracle = try Oracle.parse(config.oracle)
+    _ = try config.makeLoss()
+    try config.sampler.check()
+    try SamplerConfig(temperature: config.evaluateTemperature).check()
+    let file = try GGUFFile.open(config.model)
+    encoder = PromptEncoder(
+      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
+    model = try LlamaModel(
+      file, precision: config.precision, kernels: kernels, context: config.context == 0 ? nil : config.context)
+    reference = config.reference == "base" ? nil : try LoRAAdapter.read(gguf: config.reference)
+    _ = try Policy(model, adapter: reference ?? config.freshAdapter(for: model))
+
+    let (encoder, limit) = (encoder, model.context)
+    func check(_ record: PromptRecord) throws {
+      let ids = try encoder.prompt(record.prompt)
+      guard !ids.isEmpty else { throw LlamaError.emptySequence }
+      let needed = ids.count + config.maxNewTokens - 1
+      guard needed <= limit else { throw LlamaError.contextExceeded(needed: needed, limit: limit) }
+    }
+    prompts = try Self.records(config.prompts, check)
+    heldOut = config.evaluatePrompts.isEmpty ? [] : try Self.records(config.evaluatePrompts, check)
+    let perRound = config.promptsPerRound(of: prompts.count)
+    guard perRound > 0, perRound <= prompts.count / config.rounds else {
+      let (needs, overflow) = config.rounds.multipliedReportingOverflow(by: max(perRound, 1))
+      throw RunError.tooFewPrompts(needs: overflow ? .max : needs, has: prompts.count)
+    }
+
+    var files = ["prompts": try Manifest.File(of: config.prompts)]
+    if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }
+    if config.reference != "base" { files["reference"] = try Manifest.File(of: config.reference) }
+    if let path = Oracle.path(config.oracle) { files["oracle"] = try Manifest.File(of: path) }
+    manifest = Manifest(
+      model: try .init(of: config.model), files: files, parley: ParleyVersion.current,
+      precision: config.precision.rawValue, kernels: kernels.name, threads: kernels.threads)
+  }
+
+  private static func records(_ path: String, _ check: (PromptRecord) throws -> Void) throws -> [PromptRecord] {
+    let records = try JSONLines.read(PromptRecord.self, from: path)
+    for (index, record) in records.enumerated() {
+      do {
+        try check(record)
+      } catch {
+        let line = try JSONLines.filledLines(Data(AtomicFile.read(path)))[index].number
+        throw RunError.badRecord(file: path, line: line, reason: "\(error)")
+      }
+    }
+    return records
+  }
+}
+
+extension RunConfig {
+  var sampler: SamplerConfig { SamplerConfig(temperature: temperature, topK: topK, topP: topP, minP: minP) }
+
+  func promptsPerRound(of count: Int) -> Int { promptsPerRound == 0 ? count / rounds : promptsPerRound }
+}
+
+extension Oracle {
+  /// The file a spec names.
+  fileprivate static func path(_ spec: String) -> String? {
+    guard let colon = spec.firstIndex(of: ":"), !spec.hasPrefix("rule:") else { return nil }
+    return String(spec[spec.index(after: colon)...])
+  }
+}
