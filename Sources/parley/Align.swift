@@ -30,7 +30,6 @@ struct Align: AsyncParsableCommand {
   var resume = false
 
   func run() async throws {
-    try noise.check()
     let options = try set.map { text -> RunConfig.Option in
       guard let equals = text.firstIndex(of: "=") else { throw ValidationError("--set \(text): write name=value.") }
       return (String(text[..<equals]), String(text[text.index(after: equals)...]))
