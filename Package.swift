@@ -79,7 +79,7 @@ let package = Package(
       name: "AdaptersTests", dependencies: ["Adapters", "GGUF", "Tensors", "TestSupport"],
       path: "Tests/AdaptersTests", swiftSettings: strict),
     .testTarget(
-      name: "TokenizationTests", dependencies: ["Tokenization", "GGUF"],
+      name: "TokenizationTests", dependencies: ["Tokenization", "GGUF", "Tensors"],
       path: "Tests/TokenizationTests", swiftSettings: strict),
     .testTarget(
       name: "LlamaTests",

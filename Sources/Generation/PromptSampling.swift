@@ -1,4 +1,5 @@
 import Llama
+import Tensors
 import Tokenization
 
 /// Prompt records in, response records out: encodes, samples K answers to each prompt, and decodes them.

@@ -1,7 +1,5 @@
 import Tensors
 
-public typealias TokenID = UInt32
-
 /// Tokens to append to one sequence in a pass.
 public struct Run {
   public let sequence: KVSequence

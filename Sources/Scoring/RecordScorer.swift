@@ -1,4 +1,5 @@
 import Llama
+import Tensors
 import Tokenization
 
 /// Records in, records with log-probabilities out. Knows how text becomes tokens; the arithmetic is `Scorer`'s.

@@ -1,6 +1,7 @@
 /// What `RecordScorer` reads and writes: a prompt with one response, with several, or with a chosen and a rejected one.
 /// Fields it does not know are carried through.
 
+import Tensors
 import Tokenization
 
 /// One line to score. Token ids win over text wherever both are given.

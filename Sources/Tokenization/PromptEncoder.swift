@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// Prompts and responses to token ids: the one place that knows of BOS, EOS, templates and turn ends.
 ///

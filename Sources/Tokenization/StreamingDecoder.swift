@@ -1,6 +1,8 @@
 /// Text of tokens as they come. What it has given out, joined, is always the decoding of what it was given, less the
 /// bytes of a character that is not complete yet.
 
+import Tensors
+
 public struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skipSpecial: Bool

@@ -1,6 +1,8 @@
 /// Text to token ids and back, for byte-level BPE vocabularies. Knows nothing of prompts: it never adds a token that
 /// is not in the text (`PromptEncoder` does). The rules are those of the Hugging Face tokenizers library.
 
+import Tensors
+
 public struct Tokenizer: Sendable {
   public let preTokenizer: PreTokenizer
   /// Beginning and end of a sequence, as the file names them.

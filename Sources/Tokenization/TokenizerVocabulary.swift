@@ -1,8 +1,9 @@
 /// What a model file says about its tokenizer, as a plain value: parsed once, then independent of the file.
 /// `Tokenizer` checks it and works from it; tests build small ones by hand.
 
+import Tensors
+
 /// A position in the vocabulary.
-public typealias TokenID = UInt32
 
 public struct TokenizerVocabulary: Equatable, Sendable {
   /// `tokenizer.ggml.token_type`.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Generation
 import Llama
+import Tensors
 import Tokenization
 
 struct Chat: ParsableCommand {

@@ -2,6 +2,8 @@
 /// neighbours with the lowest rank is joined, the leftmost first. With a heap of candidate pairs over a linked list
 /// this takes n log n steps, so a piece of a million letters is no trap.
 
+import Tensors
+
 struct BytePairMerger: Sendable {
   /// The token of each single byte; nil when the vocabulary has none.
   let byteTokens: [TokenID?]

@@ -1,5 +1,7 @@
 /// From a pair of neighbouring tokens to the rank of the merge that joins them.
 
+import Tensors
+
 struct PairTable: Sendable {
   /// No merge joins the pair.
   static let none = UInt32.max

@@ -1,6 +1,8 @@
 /// Tokens that are matched in the text as they are written, before it is split: control tokens on request,
 /// user-defined ones always. At each place the longest wins.
 
+import Tensors
+
 struct SpecialTokens: Sendable {
   private struct Entry: Sendable {
     let bytes: [UInt8]
