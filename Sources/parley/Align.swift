@@ -85,7 +85,7 @@ struct Align: AsyncParsableCommand {
       }
     }
     lines.append("Adapters: \(out)/adapter.gguf, and one a round in \(out)/round-N/; report: \(out)/report.md")
-    lines.append("Talk with it: parley chat \(settings.model) --adapter \(out)/adapter.gguf")
+    lines.append("Talk with it: \(Parley.invocation) chat \(settings.model) --adapter \(out)/adapter.gguf")
     return lines.joined(separator: "\n") + "\n"
   }
 }

@@ -30,5 +30,8 @@ struct Parley: AsyncParsableCommand {
     }
   }
 
+  /// How this program was called, for commands that the user can copy.
+  static var invocation: String { CommandLine.arguments.first ?? "parley" }
+
   func run() throws { throw CleanExit.helpRequest(self) }
 }

@@ -68,7 +68,9 @@ struct Train: ParsableCommand {
       throw Failure.resumable
     }
     try start.write(gguf: adapterPath)
-    if !noise.quiet { note("The adapter is '\(adapterPath)': parley chat \(model.path) --adapter \(adapterPath)") }
+    if !noise.quiet {
+      note("The adapter is '\(adapterPath)': \(Parley.invocation) chat \(model.path) --adapter \(adapterPath)")
+    }
   }
 
   private func encodedPairs(_ session: Session) throws -> [PairRecord] {
