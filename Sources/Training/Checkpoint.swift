@@ -102,10 +102,7 @@ public struct Checkpoint {
 
   /// - Throws: `FileError` when it cannot be read, `CheckpointError` when it is not whole.
   public static func read(_ path: String) throws -> Checkpoint {
-    // The name of a missing file comes from the same place for every reader; the content is mapped, not copied.
-    guard FileManager.default.fileExists(atPath: path) else { throw FileError.notFound(path) }
-    let data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
-    return try data.withUnsafeBytes { try parse($0, path) }
+    try AtomicFile.read(path).withUnsafeBytes { try parse($0, path) }
   }
 
   private static func parse(_ bytes: UnsafeRawBufferPointer, _ path: String) throws -> Checkpoint {

@@ -96,3 +96,9 @@ private func checkpoint() -> Checkpoint {
     try AtomicFile.write([1], to: path + "/x")
   }
 }
+
+@Test func aCheckpointThatCannotBeReadIsAFileError() throws {
+  let path = try folder()
+  #expect(throws: FileError.notAFile(path)) { try Checkpoint.read(path) }
+  #expect(throws: FileError.notFound(path + "/none")) { try Checkpoint.read(path + "/none") }
+}
