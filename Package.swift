@@ -41,8 +41,7 @@ let package = Package(
     .target(name: "Generation", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
     .target(name: "Scoring", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
     .target(name: "Training", dependencies: ["Llama", "Adapters", "Tensors"], swiftSettings: strict),
-    .target(
-      name: "Oracles", dependencies: ["Scoring", "Tokenization", "Llama", "Tensors"], swiftSettings: strict),
+    .target(name: "Oracles", dependencies: ["Tokenization", "Tensors"], swiftSettings: strict),
     .target(
       name: "INPO",
       dependencies: [

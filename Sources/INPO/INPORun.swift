@@ -111,7 +111,7 @@ public final class INPORun {
 
   /// Line 3: K answers of π_t to each prompt of this round.
   private func sample(_ number: Int, _ policy: Policy, _ files: RunFolder.Round) throws {
-    // Each round takes the next prompts in an order of its own.
+    // The run has an order of its own, made from the seed; each round takes the next prompts in it.
     let order = DataOrder(count: inputs.prompts.count, seed: config.seed).indices(epoch: 0)
     let perRound = config.promptsPerRound(of: inputs.prompts.count)
     let prompts = order[((number - 1) * perRound)..<(number * perRound)].map { inputs.prompts[$0] }
