@@ -21,43 +21,42 @@ void k_dequantize(float *out, const void *blocks, k_format format, size_t n) {
     k_table_at(0)->dequantize(out, blocks, format, n);
 }
 
-/* ---- int16 ---- */
+/* ---- Integers ---- */
 
 typedef struct {
     const k_table *table;
-    int16_t *q;
-    float *scale, *sum;
+    k_activations to;
     const float *x;
     size_t x_stride, n;
 } quantize_call;
 
 static void quantize_part(const void *arguments, size_t begin, size_t end) {
     const quantize_call *c = arguments;
-    const size_t blocks = c->n / K_ACT_BLOCK;
     for (size_t t = begin; t < end; t++)
-        c->table->quantize(c->q + t * c->n, c->scale + t * blocks, c->sum + t * blocks, c->x + t * c->x_stride, c->n);
+        for (size_t first = 0; first < c->n; first += K_CHUNK)
+            c->table->quantize(k_activations_at(c->to, t, first, c->n), c->x + t * c->x_stride + first,
+                               least(K_CHUNK, c->n - first));
 }
 
-void k_quantize_rows(k_context c, int16_t *q, float *scale, float *sum, const float *x, size_t x_stride, size_t rows,
-                     size_t n) {
-    quantize_call call = {c.table, q, scale, sum, x, x_stride, n};
-    k_parallel(c.threads, quantize_part, &call, rows, grain_of(8 * n));
+void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_stride, size_t n) {
+    quantize_call call = {c.table, to, x, x_stride, n};
+    k_parallel(c.threads, quantize_part, &call, to.rows, grain_of(8 * n));
 }
 
 typedef struct {
     const k_table *table;
-    k_int16_product product;
-} int16_call;
+    k_product product;
+} integers_call;
 
-static void int16_part(const void *arguments, size_t begin, size_t end) {
-    const int16_call *c = arguments;
-    c->table->linear_int16(&c->product, begin, end);
+static void integers_part(const void *arguments, size_t begin, size_t end) {
+    const integers_call *c = arguments;
+    c->table->linear[c->product.x.kind](&c->product, begin, end);
 }
 
-void k_linear_int16(k_context c, float *y, size_t y_stride, const int16_t *q, const float *scale, const float *sum,
-                    const void *w, k_format format, size_t rows, size_t n_out, size_t n_in) {
-    int16_call call = {c.table, {y, y_stride, q, scale, sum, w, format, rows, n_out, n_in}};
-    k_parallel(c.threads, int16_part, &call, divide_up(n_out, K_PANEL), grain_of(K_PANEL * n_in * (rows + 2)));
+void k_linear_integers(k_context c, float *y, size_t y_stride, k_activations x, const void *w, k_format format,
+                       size_t n_out, size_t n_in) {
+    integers_call call = {c.table, {y, y_stride, x, w, format, n_out, n_in}};
+    k_parallel(c.threads, integers_part, &call, divide_up(n_out, K_PANEL), grain_of(K_PANEL * n_in * (x.rows + 2)));
 }
 
 /* ---- Floats ---- */

@@ -1,14 +1,18 @@
 /* Which tables this machine can run, best first. */
 #include "table.h"
 
+enum { MOST = 3 };
+
 /* The tables with code for this processor; the last is the scalar one. */
-static size_t supported(const k_table *tables[2]) {
+static size_t supported(const k_table *tables[MOST]) {
     size_t count = 0;
     const k_table *scalar = &k_scalar;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
-        tables[count++] = &k_avx512_vnni;
+        __builtin_cpu_supports("avx512dq")) {
+        if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &k_avx512_vnni;
+        tables[count++] = &k_avx512;
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) scalar = &k_scalar_fma;
 #endif
     tables[count++] = scalar;
@@ -16,12 +20,12 @@ static size_t supported(const k_table *tables[2]) {
 }
 
 size_t k_table_count(void) {
-    const k_table *tables[2];
+    const k_table *tables[MOST];
     return supported(tables);
 }
 
 const k_table *k_table_at(size_t index) {
-    const k_table *tables[2];
+    const k_table *tables[MOST];
     supported(tables);
     return tables[index];
 }

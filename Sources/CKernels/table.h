@@ -6,27 +6,35 @@
 #include "CKernels.h"
 
 #define K_PANEL 32  /* output rows of a weight that are expanded and multiplied together */
-#define K_CHUNK 256 /* values of K expanded at a time: a multiple of every block */
 
-/* The arguments of k_linear_int16. */
+/* The arguments of k_linear_integers. */
 typedef struct {
     float *y;
     size_t y_stride;
-    const int16_t *q;
-    const float *scale, *sum;
+    k_activations x;
     const uint8_t *w;
     k_format format;
-    size_t rows, n_out, n_in;
-} k_int16_product;
+    size_t n_out, n_in;
+} k_product;
+
+/* One row's activations of the chunk that starts at value `first`: contiguous. */
+static inline k_activations k_activations_at(k_activations x, size_t row, size_t first, size_t n) {
+    size_t width = n - first < K_CHUNK ? n - first : K_CHUNK, value = first * x.rows + row * width;
+    x.q = (char *)x.q + value * (x.kind == K_INT16 ? sizeof(int16_t) : sizeof(int8_t));
+    x.scale += value / K_ACT_BLOCK;
+    x.sum += value / K_ACT_BLOCK;
+    x.total += value / 16;
+    return x;
+}
 
 struct k_table {
     const char *name;
 
-    /* One row of k_quantize_rows. */
-    void (*quantize)(int16_t *q, float *scale, float *sum, const float *x, size_t n);
+    /* k_quantize_rows for n values of one row, at most a chunk, whose results start at `to`. */
+    void (*quantize)(k_activations to, const float *x, size_t n);
 
-    /* k_linear_int16 for the outputs of panels [begin, end). */
-    void (*linear_int16)(const k_int16_product *p, size_t begin, size_t end);
+    /* k_linear_integers for the outputs of panels [begin, end), by kind of integers. */
+    void (*linear[K_INTEGERS_COUNT])(const k_product *p, size_t begin, size_t end);
 
     /* k_gemm: every float matmul of the engine ends here. */
     void (*multiply)(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
@@ -71,6 +79,7 @@ struct k_table {
 
 extern const k_table k_scalar;
 extern const k_table k_scalar_fma;  /* the same source, compiled for processors with FMA */
-extern const k_table k_avx512_vnni;
+extern const k_table k_avx512;      /* AVX-512 F, BW, DQ, VL */
+extern const k_table k_avx512_vnni; /* the same with VNNI's dot products */
 
 #endif

@@ -83,7 +83,7 @@ public struct ConfigField: Sendable {
     text("evaluate-prompts", \.evaluatePrompts, "held-out prompts, JSON lines; empty evaluates nothing"),
     integer("evaluate-samples", \.evaluateSamples, 1...1024, "answers per held-out prompt"),
     number("evaluate-temperature", \.evaluateTemperature, 0...100, "temperature of the sampler when evaluating"),
-    choice("precision", \.precision, "arithmetic of the products: f32 or int16"),
+    choice("precision", \.precision, "arithmetic of the products: f32, int16 or int8"),
     integer("threads", \.threads, 0...4096, "threads; 0 takes the cores this process may use").changingNoBit,
     integer("ctx", \.context, 0...10_000_000, "positions per sequence; 0 takes what is needed"),
     ConfigField(

@@ -54,7 +54,7 @@ public final class ForwardPass {
   ///
   /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
   public static func bytes(_ config: LlamaConfig, ranks: Int = 0, maximumRows: Int) -> Int {
-    let perRow = BlockTape.bytesPerRow(config, ranks: ranks) + 3 * config.dim * 4 + BlockTape.widest(config) * 9 / 4
+    let perRow = BlockTape.bytesPerRow(config, ranks: ranks) + 3 * config.dim * 4 + QuantizedRows.bytes(values: BlockTape.widest(config))
     return maximumRows * perRow
   }
 

@@ -75,7 +75,7 @@ public final class TrainingPass {
     let inputs = (config.blockCount + 2) * config.dim * 4
     let pages = 2 * config.kvDim * config.blockCount * 4
     let head = 2 * config.dim * 4 + Kernels.vocabularyTile * 4
-    let perRow = 2 * tape + inputs + pages + head + BlockTape.widest(config) * 9 / 4
+    let perRow = 2 * tape + inputs + pages + head + QuantizedRows.bytes(values: BlockTape.widest(config))
     return (maximumRows * perRow, maximumRows * tape)
   }
 

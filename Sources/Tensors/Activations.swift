@@ -6,13 +6,26 @@ public enum Precision: String, CaseIterable, Codable, Sendable {
   case f32
   /// Activations rounded to ±32767 in blocks of 32; block products exact.
   case int16
+  /// Activations rounded to ±127 in blocks of 32; block products exact.
+  case int8
+
+  /// What activations become; nil for floats.
+  var integers: k_integers? {
+    switch self {
+    case .f32: nil
+    case .int16: K_INT16
+    case .int8: K_INT8
+    }
+  }
 }
 
 /// Room for the quantised twin of whatever activations are in use right now; many `Activations` can share one.
 public final class QuantizedRows {
-  let values: Buffer<Int16>
-  let scale: Buffer<Float>
-  let sum: Buffer<Float>
+  private let values: Buffer<Int16>  // of 8-bit integers, too
+  private let scale: Buffer<Float>
+  private let sum: Buffer<Float>
+  private let total: Buffer<Int32>
+  var capacity: Int { values.count }
   /// Whose twin this is; a shared scratch belongs to whoever updated last.
   fileprivate(set) weak var owner: Activations?
 
@@ -22,44 +35,50 @@ public final class QuantizedRows {
     values = Buffer(count: count)
     scale = Buffer(count: blocks)
     sum = Buffer(count: blocks)
+    total = Buffer(count: 2 * blocks)
+  }
+
+  /// Bytes for `values` activations, scales and sums included.
+  public static func bytes(values: Int) -> Int { 2 * values + 16 * (values / Int(K_ACT_BLOCK) + 1) }
+
+  func c(_ kind: k_integers, rows: Int) -> k_activations {
+    k_activations(
+      kind: kind, rows: rows, q: values.pointer, scale: scale.pointer, sum: sum.pointer, total: total.pointer)
   }
 }
 
-/// The input of linear layers: the floats and, in `int16`, their quantised twin. Made once, read by every layer on it.
+/// The input of linear layers: the floats and, in `int16` and `int8`, their quantised twin. Made once, read by every layer on it.
 public final class Activations {
   public let matrix: Matrix
   public private(set) var rows = 0
   private let scratch: QuantizedRows?
+  private let integers: k_integers?
   public var columns: Int { matrix.columns }
 
-  /// Room for `[rows, columns]`. In `int16`, columns that are not whole blocks of 32 stay float (such a matrix can only
+  /// Room for `[rows, columns]`. In `int16` and `int8`, columns that are not whole blocks of 32 stay float (such a matrix can only
   /// meet float weights).
   ///
   /// - Parameter scratch: shared room for the twin, valid until another sharer updates; nil makes its own.
   public init(_ rows: Int, _ columns: Int, precision: Precision, scratch shared: QuantizedRows? = nil) {
     matrix = Matrix(rows, columns)
-    if precision == .int16 && columns.isMultiple(of: Int(K_ACT_BLOCK)) {
-      scratch = shared ?? QuantizedRows(values: rows * columns)
-    } else {
-      scratch = nil
-    }
+    integers = columns.isMultiple(of: Int(K_ACT_BLOCK)) ? precision.integers : nil
+    scratch = integers == nil ? nil : shared ?? QuantizedRows(values: rows * columns)
   }
 
   /// Takes the first `rows` rows of `matrix` as they are now.
   public func update(rows: Int, _ kernels: Kernels) {
     precondition(rows <= matrix.rows, "\(rows) rows do not fit \(matrix.rows)")
     self.rows = rows
-    guard let scratch else { return }
-    precondition(rows * columns <= scratch.values.count, "\(rows * columns) values do not fit the shared scratch")
+    guard let scratch, let integers else { return }
+    precondition(rows * columns <= scratch.capacity, "\(rows * columns) values do not fit the shared scratch")
     scratch.owner = self
-    k_quantize_rows(
-      kernels.context, scratch.values.pointer, scratch.scale.pointer, scratch.sum.pointer, matrix.pointer, columns,
-      rows, columns)
+    k_quantize_rows(kernels.context, scratch.c(integers, rows: rows), matrix.pointer, columns, columns)
   }
 
   /// The quantised twin, nil in `f32`.
-  var quantized: QuantizedRows? {
-    precondition(scratch == nil || scratch?.owner === self, "these activations were overwritten by another layer's")
-    return scratch
+  var quantized: k_activations? {
+    guard let scratch, let integers else { return nil }
+    precondition(scratch.owner === self, "these activations were overwritten by another layer's")
+    return scratch.c(integers, rows: rows)
   }
 }

@@ -28,14 +28,13 @@ public struct Kernels: @unchecked Sendable {
 
   // MARK: Matmul
 
-  /// `y [T, out] = x [T, in] · Wᵀ`, in int16 when `x` has its quantised twin and `w` is quantised, in float else.
+  /// `y [T, out] = x [T, in] · Wᵀ`, in integers when `x` has its quantised twin and `w` is quantised, in float else.
   /// `y` may have more columns than `w` has rows: a tile of the vocabulary.
   public func linear(_ y: Matrix, _ x: Activations, _ w: WeightView) {
     precondition(y.columns >= w.rows && x.columns == w.columns && y.rows >= x.rows, "linear \(w.name): shapes differ")
     if !w.format.isFloat, let q = x.quantized {
-      k_linear_int16(
-        context, y.pointer, y.columns, q.values.pointer, q.scale.pointer, q.sum.pointer,
-        w.bytes.baseAddress, w.format.id, x.rows, w.rows, w.columns)
+      k_linear_integers(
+        context, y.pointer, y.columns, q, w.bytes.baseAddress, w.format.id, w.rows, w.columns)
     } else {
       k_linear_f32(
         context, y.pointer, y.columns, x.matrix.pointer, x.columns, w.bytes.baseAddress, w.format.id,

@@ -34,7 +34,7 @@ struct ModelOptions: ParsableArguments {
   @Argument(help: ArgumentHelp("A LLaMA-family model in GGUF.", valueName: "model"))
   var path: String
 
-  @Option(help: "Arithmetic of the matrix products: int16 activations, or f32 throughout.")
+  @Option(help: "Arithmetic of the matrix products: activations as int16 or int8 integers, or f32 throughout.")
   var precision: Precision = .int16
 
   @Option(

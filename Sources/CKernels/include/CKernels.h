@@ -7,7 +7,7 @@
  * THE RULE: `scalar/` is the specification. Every other table gives the same bits, for every size, and
  * no result depends on the number of rows in a call, on the number of threads or on the neighbours of a row.
  *
- *   matmul   one accumulator per output element, K ascending, one FMA a step (a block, in int16)
+ *   matmul   one accumulator per output element, K ascending, one FMA a step (a group of weights, in integers)
  *   vector   sums over one row use 16 stripes (element i goes to stripe i mod 16, ascending), then the tree
  *            s[i] += s[i+8], s[i] += s[i+4], s[i] += s[i+2], s[0] + s[1]
  *   exp/log  our own polynomials, the same on every path
@@ -70,26 +70,38 @@ typedef struct {
 
 #define K_ACT_BLOCK 32 /* activations are quantised in blocks of 32 */
 
-/* Activations as 16-bit integers: x[i] is about scale * q[i], q in ±32767.
- *
- *   q      [rows, n]      within every 4 values the order is 0, 2, 1, 3 (so that packed weights need no shuffle)
- *   scale  [rows, n/32]   amax / 32767; 0 when amax < 1e-30; NaN when the block is not finite (q = 0 then)
- *   sum    [rows, n/32]   (float)(sum of q) * scale, for formats with a minimum
- *   x      [rows, n]      x_stride floats from row to row
- *
- * q[i] = round to nearest even of x[i] * (32767 / amax). n is a multiple of 32. */
-void k_quantize_rows(k_context c, int16_t *q, float *scale, float *sum,
-                     const float *x, size_t x_stride, size_t rows, size_t n);
+typedef enum {
+    K_INT16, /* q in ±32767; within every 4 values the order is 0, 2, 1, 3 (so that packed weights need no shuffle) */
+    K_INT8,  /* q in ±127, in their order */
+    K_INTEGERS_COUNT
+} k_integers;
 
-/* y[t, o] = sum over i of x[t, i] * w[o, i], activations in int16, weights of a block format with integers
- * (Q4_0 and later). `w` is [n_out, n_in], rows contiguous. Overwrites y; n_in is a multiple of the format's block.
+#define K_CHUNK 256 /* values of K worked on at a time: a multiple of every block */
+
+/* Activations as integers: x[i] is about scale * q[i]. Chunk by chunk: all rows of the first K_CHUNK values, then all
+ * rows of the next, so that what a product reads together lies together. n is a multiple of 32. */
+typedef struct {
+    k_integers kind;
+    size_t rows;
+    void *q;        /* [n/K_CHUNK, rows, K_CHUNK]  int16_t or int8_t */
+    float *scale;   /* one for each 32 values  amax / 32767 or / 127; 0 when amax < 1e-30; NaN when not all are finite (q = 0 then) */
+    float *sum;     /* one for each 32 values  (float)(sum of q) * scale, for formats with a minimum */
+    int32_t *total; /* one for each 16 values  sum of q, for weights that a table holds with an offset */
+} k_activations;
+
+/* q[i] = round to nearest even of x[i] * (32767 / amax), in int8 127 / amax, in blocks of 32.
+ *
+ *   x  [rows of `to`, n]  x_stride floats from row to row */
+void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_stride, size_t n);
+
+/* y[t, o] = sum over i of x[t, i] * w[o, i], activations as integers, weights of a block format (Q4_0 and later).
+ * `w` is [n_out, n_in], rows contiguous. Overwrites y; n_in is a multiple of the format's block.
  *
  * For each group g of weights with one scale (32 values; 16 for Q6_K), ascending:
  *     acc = fma((float)(exact integer dot), w_scale[g] * x_scale[block], acc)
  * and, for formats with a minimum, then  acc = fma(x_sum[block], w_min[g], acc)  (Q4_K: w_min = -(dmin * m)). */
-void k_linear_int16(k_context c, float *y, size_t y_stride,
-                    const int16_t *q, const float *scale, const float *sum,
-                    const void *w, k_format format, size_t rows, size_t n_out, size_t n_in);
+void k_linear_integers(k_context c, float *y, size_t y_stride, k_activations x, const void *w, k_format format,
+                       size_t n_out, size_t n_in);
 
 /* The same product with float activations and dequantised weights; every format.
  * acc = fma(w[o, i], x[t, i], acc), i ascending. */

@@ -1,110 +1,47 @@
 /* Products. One accumulator per output element, K ascending. */
-#include "../blocks.h"
-#include "../table.h"
-#include <math.h>
+#include "integers.h"
 
-/* ---- Activations and weights as 16-bit integers ---- */
+/* ---- Integers ---- */
 
-static void quantize(int16_t *q, float *scale, float *sum, const float *x, size_t n) {
-    const float round = 0x1.8p23f; /* adding it rounds to the nearest integer, ties to even */
-    for (size_t b = 0; b < n / K_ACT_BLOCK; b++, x += K_ACT_BLOCK, q += K_ACT_BLOCK) {
-        uint32_t largest = 0; /* magnitudes compare as integers, and what is not finite is above all others */
-        for (int i = 0; i < K_ACT_BLOCK; i++) {
-            uint32_t magnitude = k_bits_of_float(x[i]) & 0x7fffffff;
-            largest = magnitude > largest ? magnitude : largest;
-        }
-        float amax = k_float_of_bits(largest);
-        bool finite = largest < 0x7f800000, flat = amax < 1e-30f;
-        float factor = flat || !finite ? 0 : 32767 / amax;
-        int32_t total = 0;
-        for (int i = 0; i < K_ACT_BLOCK; i++) {
-            float value = finite ? x[i] : 0;
-            int16_t rounded = (int16_t)(k_bits_of_float(value * factor + round) - k_bits_of_float(round));
-            q[(i & ~3) | (i & 1) << 1 | (i & 2) >> 1] = rounded; /* 0 1 2 3 go to 0 2 1 3 */
-            total += rounded;
-        }
-        scale[b] = !finite ? NAN : flat ? 0 : amax / 32767;
-        sum[b] = (float)total * scale[b];
-    }
-}
-
-/* At most K_CHUNK weights of one row as integers in the order of the activations, with a scale for each group of 32
- * (Q6_K: 16) and, where the format has one, a minimum for each 32. */
-typedef struct {
-    int16_t w[K_CHUNK];
-    float scale[K_CHUNK / 16], minimum[K_CHUNK / 32];
-} integers;
-
-static inline void put(integers *to, size_t i, int value) {
-    to->w[(i & ~(size_t)3) | (i & 1) << 1 | (i & 2) >> 1] = (int16_t)value;
-}
-
-static void widen(integers *to, const uint8_t *bytes, k_format format, size_t n) {
-    const k_block_q4_0 *q4_0 = (const void *)bytes;
-    const k_block_q4_1 *q4_1 = (const void *)bytes;
-    const k_block_q8_0 *q8_0 = (const void *)bytes;
-    const k_block_q4_k *q4_k = (const void *)bytes;
-    const k_block_q6_k *q6_k = (const void *)bytes;
-    for (size_t g = 0; g < n / 32; g++) {
-        switch (format) {
-        case K_Q4_0:
-            to->scale[g] = k_half(q4_0[g].d);
-            for (size_t j = 0; j < 32; j++) put(to, 32 * g + j, (q4_0[g].qs[j % 16] >> j / 16 * 4 & 15) - 8);
-            break;
-        case K_Q4_1:
-            to->scale[g] = k_half(q4_1[g].d);
-            to->minimum[g] = k_half(q4_1[g].m);
-            for (size_t j = 0; j < 32; j++) put(to, 32 * g + j, q4_1[g].qs[j % 16] >> j / 16 * 4 & 15);
-            break;
-        case K_Q8_0:
-            to->scale[g] = k_half(q8_0[g].d);
-            for (size_t j = 0; j < 32; j++) put(to, 32 * g + j, q8_0[g].qs[j]);
-            break;
-        case K_Q4_K: {
-            uint8_t scale, minimum;
-            k_q4_k_scale(q4_k, (int)g, &scale, &minimum);
-            to->scale[g] = k_half(q4_k->d) * (float)scale;
-            to->minimum[g] = -(k_half(q4_k->dmin) * (float)minimum);
-            for (size_t j = 0; j < 32; j++) put(to, 32 * g + j, q4_k->qs[g / 2 * 32 + j] >> g % 2 * 4 & 15);
-            break;
-        }
-        case K_Q6_K:
-            for (size_t h = 2 * g; h < 2 * g + 2; h++)
-                to->scale[h] = k_half(q6_k->d) * (float)q6_k->scales[h];
-            for (size_t j = 0; j < 32; j++) put(to, 32 * g + j, q6_k_value(q6_k, (int)(32 * g + j)));
-            break;
-        default: break; /* floats have no integers */
-        }
-    }
-}
-
-static inline int32_t integer_dot(const int16_t *a, const int16_t *b, size_t n) {
+static inline int32_t dot_int16(const int16_t *w, const int16_t *q, size_t n) {
     int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+    for (size_t i = 0; i < n; i++) sum += w[i] * q[i];
     return sum;
 }
 
-static void linear_int16(const k_int16_product *p, size_t begin, size_t end) {
+static inline int32_t dot_int8(const int16_t *w, const int8_t *q, size_t n) {
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += w[i] * q[i];
+    return sum;
+}
+
+/* acc + n weights of one row times n activations. */
+static float add_product(float acc, const integers *w, k_activations x, k_format format, size_t n) {
+    const size_t group = group_of(format);
+    for (size_t i = 0; i < n; i += group) {
+        const size_t block = i / K_ACT_BLOCK;
+        int32_t dot = x.kind == K_INT16 ? dot_int16(w->w + i, (const int16_t *)x.q + i, group)
+                                        : dot_int8(w->w + i, (const int8_t *)x.q + i, group);
+        acc = fmaf((float)dot, w->scale[i / group] * x.scale[block], acc);
+        if (!has_minimum(format)) continue;
+        float sum = group == 32 ? x.sum[block] : (float)x.total[i / 16] * x.scale[block];
+        acc = fmaf(sum, w->minimum[i / group], acc);
+    }
+    return acc;
+}
+
+static void linear_integers(const k_product *p, size_t begin, size_t end) {
     k_format_info facts = k_format_facts(p->format);
-    const size_t blocks = p->n_in / K_ACT_BLOCK, group = p->format == K_Q6_K ? 16 : 32;
-    const bool has_minimum = p->format == K_Q4_1 || p->format == K_Q4_K;
     const size_t last = end * K_PANEL < p->n_out ? end * K_PANEL : p->n_out;
     integers w;
     for (size_t o = begin * K_PANEL; o < last; o++) {
         for (size_t first = 0; first < p->n_in; first += K_CHUNK) {
             size_t n = p->n_in - first < K_CHUNK ? p->n_in - first : K_CHUNK;
             widen(&w, p->w + (o * p->n_in + first) / facts.block_values * facts.block_bytes, p->format, n);
-            for (size_t t = 0; t < p->rows; t++) {
-                const int16_t *q = p->q + t * p->n_in + first;
-                const float *scale = p->scale + t * blocks + first / K_ACT_BLOCK;
-                const float *sum = p->sum + t * blocks + first / K_ACT_BLOCK;
-                float acc = first == 0 ? 0 : p->y[t * p->y_stride + o];
-                for (size_t i = 0; i < n; i += group) {
-                    int32_t dot = group == 32 ? integer_dot(w.w + i, q + i, 32) : integer_dot(w.w + i, q + i, 16);
-                    acc = fmaf((float)dot, w.scale[i / group] * scale[i / 32], acc);
-                    if (has_minimum) acc = fmaf(sum[i / 32], w.minimum[i / 32], acc);
-                }
-                p->y[t * p->y_stride + o] = acc;
+            if (p->x.kind == K_INT16) to_int16_order(&w, n);
+            for (size_t t = 0; t < p->x.rows; t++) {
+                float *y = p->y + t * p->y_stride + o;
+                *y = add_product(first == 0 ? 0 : *y, &w, k_activations_at(p->x, t, first, p->n_in), p->format, n);
             }
         }
     }

@@ -12,7 +12,7 @@
 const k_table K_TABLE = {
     .name = "scalar",
     .quantize = quantize,
-    .linear_int16 = linear_int16,
+    .linear = {[K_INT16] = linear_integers, [K_INT8] = linear_integers},
     .multiply = multiply,
     .panel = panel,
     .dequantize = dequantize,

@@ -32,10 +32,7 @@ K_INLINE void row_pointers(const uint8_t *row[K_PANEL], const uint8_t *w, size_t
     for (size_t r = 0; r < K_PANEL; r++) row[r] = w + (r < rows ? r : rows - 1) * row_bytes;
 }
 
-/* Asks for the bytes of the rows two steps of `bytes` after `start`, past the end those of the next 32 rows. A panel
- * walks through 32 rows at once, more than the hardware follows by itself. */
-K_INLINE void prefetch_rows(const uint8_t *const row[K_PANEL], size_t start, size_t bytes, size_t row_bytes) {
-    size_t ahead = 2 * bytes + (start + 2 * bytes < row_bytes ? 0 : (K_PANEL - 1) * row_bytes);
-    for (size_t r = 0; r < K_PANEL; r++)
-        for (size_t byte = 0; byte < bytes; byte += 64) _mm_prefetch((const char *)row[r] + ahead + byte, _MM_HINT_T0);
+/* Asks for bytes [begin, end) after w, in the order in which they lie in memory. */
+K_INLINE void prefetch(const uint8_t *w, size_t begin, size_t end) {
+    for (size_t byte = begin; byte < end; byte += 64) _mm_prefetch((const char *)w + byte, _MM_HINT_T1);
 }

@@ -1,0 +1,25 @@
+/* AVX-512 with VNNI: dot products in one instruction. */
+#pragma STDC FP_CONTRACT OFF
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "../table.h"
+
+#define DOT_INT16(sum, w, x) _mm512_dpwssd_epi32(sum, w, x)
+#define DOT_INT8(sum, w, x) _mm512_dpbusd_epi32(sum, w, x)
+
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma"), min_vector_width(512))), \
+    apply_to = function)
+#include "table.h"
+#pragma clang attribute pop
+
+const k_table k_avx512_vnni = K_AVX512_TABLE("avx512_vnni");
+
+#endif

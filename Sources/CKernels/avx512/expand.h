@@ -1,0 +1,178 @@
+/* Weights as stored, to words for the dot products of 16 rows at once. A word is a dword of each row: two 16-bit
+ * values, (4c, 4c + 2) or (4c + 1, 4c + 3), as the activations lie; or four bytes, 4c to 4c + 3.
+ *
+ * The packed dwords of 16 rows are transposed first; then an AND, or a shift and an AND, gives the words. Weights come
+ * out without a sign, that is, with a zero point that the products take back; only int16 of Q8_0 keeps its sign. */
+#include "transpose.h"
+
+/* Values expanded together, so that no byte is read twice; and what is taken from every weight. */
+K_INLINE int unit_of(k_format format) { return format == K_Q6_K ? 128 : format == K_Q4_K ? 64 : 32; }
+
+K_INLINE int zero_point(k_format format, k_integers kind) {
+    switch (format) {
+    case K_Q4_0: return 8;
+    case K_Q8_0: return kind == K_INT8 ? 128 : 0;
+    case K_Q6_K: return 32;
+    default: return 0;
+    }
+}
+
+K_INLINE __m512i bits(__m512i v, int shift, int mask) {
+    return _mm512_and_si512(_mm512_srli_epi32(v, (unsigned)shift), _mm512_set1_epi32(mask));
+}
+
+/* words[word...] from 16 bytes of each row, a value a byte. */
+K_INLINE void words_of_bytes(__m512i *words, int word, const __m512i v[4], k_integers kind) {
+#pragma clang loop unroll(full)
+    for (int c = 0; c < 4; c++) {
+        if (kind == K_INT8) {
+            words[word + c] = v[c];
+        } else {
+            words[word + 2 * c] = bits(v[c], 0, 0x00ff00ff);
+            words[word + 2 * c + 1] = bits(v[c], 8, 0x00ff00ff);
+        }
+    }
+}
+
+/* The same for two values a byte: the low nibbles from words[low] on, the high ones from words[high]. */
+K_INLINE void words_of_nibbles(__m512i *words, int low, int high, const __m512i v[4], k_integers kind) {
+#pragma clang loop unroll(full)
+    for (int c = 0; c < 4; c++) {
+        if (kind == K_INT8) {
+            words[low + c] = bits(v[c], 0, 0x0f0f0f0f);
+            words[high + c] = bits(v[c], 4, 0x0f0f0f0f);
+        } else {
+            words[low + 2 * c] = bits(v[c], 0, 0x000f000f);
+            words[low + 2 * c + 1] = bits(v[c], 8, 0x000f000f);
+            words[high + 2 * c] = bits(v[c], 4, 0x000f000f);
+            words[high + 2 * c + 1] = bits(v[c], 12, 0x000f000f);
+        }
+    }
+}
+
+/* One unit of 16 rows: words[unit / 2] in int16, words[unit / 4] in int8. `row` points at the chunk, `u` counts units. */
+K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u, k_format format, k_integers kind) {
+    const int sixteen = kind == K_INT8 ? 4 : 8; /* words of 16 values */
+    __m512i v[4], other[4], high[4];
+    switch (format) {
+    case K_Q4_0:
+        load_lanes(v, row, u * sizeof(k_block_q4_0) + offsetof(k_block_q4_0, qs));
+        words_of_nibbles(words, 0, sixteen, v, kind);
+        break;
+    case K_Q4_1:
+        load_lanes(v, row, u * sizeof(k_block_q4_1) + offsetof(k_block_q4_1, qs));
+        words_of_nibbles(words, 0, sixteen, v, kind);
+        break;
+    case K_Q4_K: /* byte j of 32 holds value j of two groups */
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) {
+            load_lanes(v, row, offsetof(k_block_q4_k, qs) + 32 * u + 16 * (size_t)part);
+            words_of_nibbles(words, part * sixteen, (part + 2) * sixteen, v, kind);
+        }
+        break;
+    case K_Q8_0:
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) {
+            load_lanes(v, row, u * sizeof(k_block_q8_0) + offsetof(k_block_q8_0, qs) + 16 * (size_t)part);
+#pragma clang loop unroll(full)
+            for (int c = 0; c < 4; c++) {
+                if (kind == K_INT8) {
+                    words[part * 4 + c] = _mm512_xor_si512(v[c], _mm512_set1_epi8(-128));
+                } else { /* sign-extend the even bytes, then the odd ones */
+                    words[part * 8 + 2 * c] = _mm512_srai_epi16(_mm512_slli_epi16(v[c], 8), 8);
+                    words[part * 8 + 2 * c + 1] = _mm512_srai_epi16(v[c], 8);
+                }
+            }
+        }
+        break;
+    case K_Q6_K: /* half a block; see q6_k_value */
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) { /* 16 bytes: half of each of four groups of 32 */
+            size_t at = 64 * u + 16 * (size_t)part;
+            load_lanes(v, row, at);
+            load_lanes(other, row, at + 32);
+            load_lanes(high, row, offsetof(k_block_q6_k, qh) + 32 * u + 16 * (size_t)part);
+#pragma clang loop unroll(full)
+            for (int g = 0; g < 4; g++) {
+                __m512i six[4];
+#pragma clang loop unroll(full)
+                for (int c = 0; c < 4; c++) {
+                    __m512i low = bits(g % 2 ? other[c] : v[c], g / 2 * 4, 0x0f0f0f0f);
+                    __m512i two = g < 2 ? _mm512_slli_epi32(high[c], (unsigned)(4 - 2 * g))
+                                        : _mm512_srli_epi32(high[c], (unsigned)(2 * g - 4));
+                    six[c] = _mm512_or_si512(low, _mm512_and_si512(two, _mm512_set1_epi32(0x30303030)));
+                }
+                words_of_bytes(words, (2 * g + part) * sixteen, six, kind);
+            }
+        }
+        break;
+    default: break; /* floats have no integers */
+    }
+}
+
+/* ---- Scales ---- */
+
+/* Scales, and minima where there are some, of the groups of one chunk of 16 rows. */
+typedef struct {
+    __m512 scale[K_CHUNK / 16], minimum[K_CHUNK / 16];
+} unit_scales;
+
+/* out[b] = the halves at row[r] + offset + b * step, for b below count. */
+K_INLINE void load_halves(__m512 *out, const uint8_t *const row[16], size_t offset, size_t step, size_t count) {
+    for (size_t b = 0; b < count; b++) {
+        uint16_t halves[16];
+        for (size_t r = 0; r < 16; r++) memcpy(&halves[r], row[r] + offset + b * step, sizeof(uint16_t));
+        out[b] = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)halves));
+    }
+}
+
+/* d and dmin, then the twelve bytes of scales and minima; see k_q4_k_scale. */
+K_INLINE void scales_q4_k(unit_scales *to, const uint8_t *const row[16]) {
+    const __m512i six = _mm512_set1_epi32(63), four = _mm512_set1_epi32(15), two = _mm512_set1_epi32(48);
+    __m512i head[4];
+    load_lanes(head, row, 0);
+    const __m512 d = low_halves(head[0]), dmin = high_halves(head[0]);
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 8; j++) {
+        __m512i a = _mm512_srli_epi32(head[1], (unsigned)(j % 4 * 8)), s;
+        __m512i b = _mm512_srli_epi32(head[2], (unsigned)(j % 4 * 8)), m;
+        __m512i c = _mm512_srli_epi32(head[3], (unsigned)(j % 4 * 8));
+        if (j < 4) {
+            s = _mm512_and_si512(a, six);
+            m = _mm512_and_si512(b, six);
+        } else {
+            s = _mm512_or_si512(_mm512_and_si512(c, four), _mm512_and_si512(_mm512_srli_epi32(a, 2), two));
+            m = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(c, 4), four),
+                                _mm512_and_si512(_mm512_srli_epi32(b, 2), two));
+        }
+        to->scale[j] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(s));
+        to->minimum[j] = _mm512_xor_ps(_mm512_mul_ps(dmin, _mm512_cvtepi32_ps(m)), _mm512_set1_ps(-0.0f));
+    }
+}
+
+K_INLINE void scales_q6_k(unit_scales *to, const uint8_t *const row[16]) {
+    __m512 d;
+    __m512i scales[4];
+    load_halves(&d, row, offsetof(k_block_q6_k, d), 0, 1);
+    load_lanes(scales, row, offsetof(k_block_q6_k, scales));
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 16; g++) {
+        __m512i s = _mm512_srai_epi32(_mm512_slli_epi32(scales[g / 4], (unsigned)(24 - g % 4 * 8)), 24);
+        to->scale[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(s));
+    }
+}
+
+/* The scales of n values. */
+K_INLINE void load_scales(unit_scales *to, const uint8_t *const row[16], k_format format, size_t n) {
+    switch (format) {
+    case K_Q4_0: load_halves(to->scale, row, 0, sizeof(k_block_q4_0), n / 32); break;
+    case K_Q4_1:
+        load_halves(to->scale, row, 0, sizeof(k_block_q4_1), n / 32);
+        load_halves(to->minimum, row, offsetof(k_block_q4_1, m), sizeof(k_block_q4_1), n / 32);
+        break;
+    case K_Q8_0: load_halves(to->scale, row, 0, sizeof(k_block_q8_0), n / 32); break;
+    case K_Q4_K: scales_q4_k(to, row); break;
+    case K_Q6_K: scales_q6_k(to, row); break;
+    default: break;
+    }
+}

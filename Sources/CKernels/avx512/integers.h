@@ -1,0 +1,251 @@
+/* Products of weights and activations held as integers. Few tokens are multiplied as the weights are expanded, in
+ * registers; for more, a panel of 32 outputs and a chunk of K is expanded once and meets the tokens in tiles of up to 6.
+ *
+ * Whoever includes this defines DOT_INT16(sum, w, x) and DOT_INT8(sum, w, x): for every 32-bit lane, sum plus the products
+ * of its two 16-bit integers; of its four bytes, w without and x with a sign. Both exact. */
+#include "expand.h"
+
+enum { TOKENS = 6, DIRECT = 2, ROWS = 512 };
+
+/* What the weights of a group have besides integers: the group's length is 16 for Q6_K, 32 for the others. */
+K_INLINE int group_values(k_format format) { return format == K_Q6_K ? 16 : 32; }
+K_INLINE bool with_minimum(k_format format) { return format == K_Q4_1 || format == K_Q4_K; }
+
+static void quantize_avx512(k_activations to, const float *x, size_t n) {
+    const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+    const float limit = to.kind == K_INT16 ? 32767 : 127;
+    int16_t *q16 = to.q;
+    int8_t *q8 = to.q;
+    for (size_t b = 0; b < n / K_ACT_BLOCK; b++, x += K_ACT_BLOCK) {
+        __m512 x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16);
+        uint32_t largest = _mm512_reduce_max_epu32(_mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(x0), magnitude),
+                                                                    _mm512_and_si512(_mm512_castps_si512(x1), magnitude)));
+        float amax = k_float_of_bits(largest);
+        bool finite = largest < 0x7f800000, flat = amax < 1e-30f;
+        __mmask16 some = finite ? 0xffff : 0;
+        __m512 factor = _mm512_set1_ps(flat || !finite ? 0 : limit / amax);
+        __m512i q0 = _mm512_cvtps_epi32(_mm512_maskz_mul_ps(some, x0, factor));
+        __m512i q1 = _mm512_cvtps_epi32(_mm512_maskz_mul_ps(some, x1, factor));
+        if (to.kind == K_INT16) { /* in every four the middle two change places */
+            __m512i turned0 = _mm512_shuffle_epi32(q0, _MM_PERM_DBCA), turned1 = _mm512_shuffle_epi32(q1, _MM_PERM_DBCA);
+            _mm256_storeu_si256((void *)(q16 + b * K_ACT_BLOCK), _mm512_cvtepi32_epi16(turned0));
+            _mm256_storeu_si256((void *)(q16 + b * K_ACT_BLOCK + 16), _mm512_cvtepi32_epi16(turned1));
+        } else {
+            _mm_storeu_si128((void *)(q8 + b * K_ACT_BLOCK), _mm512_cvtepi32_epi8(q0));
+            _mm_storeu_si128((void *)(q8 + b * K_ACT_BLOCK + 16), _mm512_cvtepi32_epi8(q1));
+        }
+        int32_t total0 = _mm512_reduce_add_epi32(q0), total1 = _mm512_reduce_add_epi32(q1);
+        to.scale[b] = !finite ? NAN : flat ? 0 : amax / limit;
+        to.sum[b] = (float)(total0 + total1) * to.scale[b];
+        to.total[2 * b] = total0;
+        to.total[2 * b + 1] = total1;
+    }
+}
+
+/* Word `word` of one token's activations in every lane. */
+K_INLINE __m512i broadcast_word(const void *q, int word) {
+    int32_t value;
+    memcpy(&value, (const char *)q + 4 * (size_t)word, sizeof value);
+    return _mm512_set1_epi32(value);
+}
+
+K_INLINE __m512i add_dot(__m512i sum, __m512i w, __m512i x, k_integers kind) {
+    return kind == K_INT16 ? DOT_INT16(sum, w, x) : DOT_INT8(sum, w, x);
+}
+
+/* What the zero point has added to the dot product of group g (of the chunk). */
+K_INLINE __m512i excess(const int32_t *total, int g, k_format format, int zero) {
+    if (zero == 0) return _mm512_setzero_si512();
+    int32_t sum = group_values(format) == 16 ? total[g] : total[2 * g] + total[2 * g + 1];
+    return _mm512_set1_epi32(sum * zero);
+}
+
+/* acc after group g of the chunk. */
+K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum, k_activations x, int g, k_format format) {
+    const int block = g * group_values(format) / K_ACT_BLOCK;
+    __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[block]));
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, acc);
+    return with_minimum(format) ? _mm512_fmadd_ps(_mm512_set1_ps(x.sum[block]), minimum, acc) : acc;
+}
+
+/* ---- Few tokens ---- */
+
+/* 16 outputs from o on, of which `lanes` exist, for `tokens` tokens from t on: the whole of K. */
+K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], size_t o, __mmask16 lanes, size_t t,
+                           k_format format, k_integers kind, int tokens) {
+    const k_format_info facts = k_format_facts(format);
+    const int unit = unit_of(format), group = group_values(format), zero = zero_point(format, kind);
+    const int group_words = group / (kind == K_INT16 ? 2 : 4), unit_words = unit / (kind == K_INT16 ? 2 : 4);
+    __m512 acc[DIRECT];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < tokens; i++) acc[i] = _mm512_setzero_ps();
+    for (size_t first = 0; first < p->n_in; first += K_CHUNK) {
+        const size_t n = p->n_in - first < K_CHUNK ? p->n_in - first : K_CHUNK;
+        const uint8_t *row[16];
+        for (size_t r = 0; r < 16; r++) row[r] = start[r] + first / facts.block_values * facts.block_bytes;
+        k_activations x[DIRECT];
+        for (int i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, t + (size_t)i, first, p->n_in);
+        unit_scales scales;
+        load_scales(&scales, row, format, n);
+        for (size_t u = 0; u < n / (size_t)unit; u++) {
+            __m512i words[64];
+            expand_unit(words, row, u, format, kind);
+#pragma clang loop unroll(full)
+            for (int g = 0; g < unit / group; g++) {
+                const int in_chunk = (int)u * (unit / group) + g;
+#pragma clang loop unroll(full)
+                for (int i = 0; i < tokens; i++) {
+                    __m512i sum = _mm512_setzero_si512();
+#pragma clang loop unroll(full)
+                    for (int w = 0; w < group_words; w++)
+                        sum = add_dot(sum, words[g * group_words + w],
+                                  broadcast_word(x[i].q, (int)u * unit_words + g * group_words + w), kind);
+                    if (zero) sum = _mm512_sub_epi32(sum, excess(x[i].total, in_chunk, format, zero));
+                    acc[i] = add_group(acc[i], sum, scales.scale[in_chunk], scales.minimum[in_chunk], x[i], in_chunk, format);
+                }
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < tokens; i++) _mm512_mask_storeu_ps(p->y + (t + (size_t)i) * p->y_stride + o, lanes, acc[i]);
+}
+
+/* ---- Panels ---- */
+
+/* 32 outputs and a chunk of K. */
+typedef struct {
+    __m512i words[K_CHUNK / 2][2]; /* [word][outputs 0...15, 16...31] */
+    unit_scales scales[2];
+} panel;
+
+K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
+    const int unit = unit_of(format), unit_words = unit / (kind == K_INT16 ? 2 : 4), zero = zero_point(format, kind);
+    for (size_t h = 0; h < 2; h++) {
+        load_scales(&to->scales[h], row + 16 * h, format, n);
+        for (size_t u = 0; u < n / (size_t)unit; u++) {
+            __m512i words[64];
+            expand_unit(words, row + 16 * h, u, format, kind);
+#pragma clang loop unroll(full)
+            for (int w = 0; w < unit_words; w++)
+                to->words[u * (size_t)unit_words + (size_t)w][h] =
+                    kind == K_INT16 && zero ? _mm512_sub_epi16(words[w], _mm512_set1_epi16((short)zero)) : words[w];
+        }
+    }
+}
+
+/* acc [tokens][2] += n values of the panel times the tokens. */
+K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n, bool start, k_format format,
+                   k_integers kind, int tokens) {
+    const int group = group_values(format), words = group / (kind == K_INT16 ? 2 : 4);
+    const int zero = kind == K_INT8 ? zero_point(format, kind) : 0;
+    __m512 acc[TOKENS][2];
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++)
+        for (int h = 0; h < 2; h++)
+            acc[t][h] = start ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + t * K_PANEL + 16 * h);
+    for (int g = 0; g < (int)n / group; g++) {
+        __m512i sum[TOKENS][2];
+#pragma clang loop unroll(full)
+        for (int t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm512_setzero_si512();
+#pragma clang loop unroll(full)
+        for (int i = 0; i < words; i++) {
+            const __m512i w0 = w->words[g * words + i][0], w1 = w->words[g * words + i][1];
+#pragma clang loop unroll(full)
+            for (int t = 0; t < tokens; t++) {
+                __m512i v = broadcast_word(x[t].q, g * words + i);
+                sum[t][0] = add_dot(sum[t][0], w0, v, kind);
+                sum[t][1] = add_dot(sum[t][1], w1, v, kind);
+            }
+        }
+#pragma clang loop unroll(full)
+        for (int t = 0; t < tokens; t++) {
+            const __m512i more = excess(x[t].total, g, format, zero);
+            for (int h = 0; h < 2; h++) {
+                if (zero) sum[t][h] = _mm512_sub_epi32(sum[t][h], more);
+                acc[t][h] = add_group(acc[t][h], sum[t][h], w->scales[h].scale[g], w->scales[h].minimum[g], x[t], g, format);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++)
+        for (int h = 0; h < 2; h++) _mm512_storeu_ps(sums + t * K_PANEL + 16 * h, acc[t][h]);
+}
+
+/* Tokens [begin, end), at most ROWS, for the 32 outputs from o on, with `sums [ROWS, K_PANEL]`. */
+K_INLINE void panel_tokens(const k_product *p, const panel *w, float *sums, size_t begin, size_t end, size_t first,
+                           size_t n, k_format format, k_integers kind) {
+    for (size_t t = begin; t < end;) {
+        /* As few tiles as can be, of about the same size. */
+        const size_t rest = end - t, tiles = (rest + TOKENS - 1) / TOKENS, tokens = (rest + tiles - 1) / tiles;
+        k_activations x[TOKENS];
+        for (size_t i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, t + i, first, p->n_in);
+        float *to = sums + (t - begin) * K_PANEL;
+#define TILE(tokens) case tokens: tile(to, w, x, n, first == 0, format, kind, tokens); break
+        switch (tokens) {
+            TILE(1); TILE(2); TILE(3); TILE(4); TILE(5); TILE(6);
+        }
+#undef TILE
+        t += tokens;
+    }
+}
+
+/* ---- All of it ---- */
+
+/* Outputs of panels [begin, end). While one panel is multiplied, the next is fetched in the order in which it lies. */
+K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_format format, k_integers kind) {
+    const k_format_info facts = k_format_facts(format);
+    const size_t row_bytes = p->n_in / facts.block_values * facts.block_bytes;
+    const uint8_t *row[K_PANEL];
+    panel w;
+    _Alignas(64) float sums[ROWS * K_PANEL];
+    for (size_t o = begin * K_PANEL; o < end * K_PANEL && o < p->n_out; o += K_PANEL) {
+        const size_t outputs = p->n_out - o < K_PANEL ? p->n_out - o : K_PANEL;
+        const uint32_t real = outputs == K_PANEL ? ~0u : (1u << outputs) - 1;
+        const __mmask16 lanes[2] = {(__mmask16)real, (__mmask16)(real >> 16)};
+        if (p->x.rows <= DIRECT) {
+            row_pointers(row, p->w + o * row_bytes, row_bytes, outputs);
+            for (size_t h = 0; h < 2; h++) {
+                if (p->x.rows == 1) direct_lanes(p, row + 16 * h, o + 16 * h, lanes[h], 0, format, kind, 1);
+                if (p->x.rows == 2) direct_lanes(p, row + 16 * h, o + 16 * h, lanes[h], 0, format, kind, 2);
+            }
+            continue;
+        }
+        for (size_t t = 0; t < p->x.rows; t += ROWS) {
+            const size_t last = t + ROWS < p->x.rows ? t + ROWS : p->x.rows;
+            for (size_t first = 0; first < p->n_in; first += K_CHUNK) {
+                const size_t n = p->n_in - first < K_CHUNK ? p->n_in - first : K_CHUNK;
+                const size_t offset = first / facts.block_values * facts.block_bytes;
+                row_pointers(row, p->w + o * row_bytes + offset, row_bytes, outputs);
+                expand(&w, row, n, format, kind);
+                panel_tokens(p, &w, sums, t, last, first, n, format, kind);
+            }
+            for (size_t i = t; i < last; i++)
+                for (size_t h = 0; h < 2; h++)
+                    _mm512_mask_storeu_ps(p->y + i * p->y_stride + o + 16 * h, lanes[h],
+                                          _mm512_load_ps(sums + (i - t) * K_PANEL + 16 * h));
+        }
+    }
+}
+
+#define LINEAR(name, format, kind) \
+    static void name(const k_product *p, size_t begin, size_t end) { linear_format(p, begin, end, format, kind); }
+
+#define LINEAR_OF_KIND(name, kind)                                            \
+    LINEAR(name##_q4_0, K_Q4_0, kind)                                         \
+    LINEAR(name##_q4_1, K_Q4_1, kind)                                         \
+    LINEAR(name##_q8_0, K_Q8_0, kind)                                         \
+    LINEAR(name##_q4_k, K_Q4_K, kind)                                         \
+    LINEAR(name##_q6_k, K_Q6_K, kind)                                         \
+    static void name(const k_product *p, size_t begin, size_t end) {          \
+        switch (p->format) {                                                  \
+        case K_Q4_0: name##_q4_0(p, begin, end); break;                       \
+        case K_Q4_1: name##_q4_1(p, begin, end); break;                       \
+        case K_Q8_0: name##_q8_0(p, begin, end); break;                       \
+        case K_Q4_K: name##_q4_k(p, begin, end); break;                       \
+        case K_Q6_K: name##_q6_k(p, begin, end); break;                       \
+        default: break; /* floats have no integers */                         \
+        }                                                                     \
+    }
+
+LINEAR_OF_KIND(linear_int16, K_INT16)
+LINEAR_OF_KIND(linear_int8, K_INT8)

@@ -1,0 +1,30 @@
+/* The table of x86 processors with AVX-512: matmuls by hand; the rest is the scalar source, whose loops over 16 stripes
+ * become registers here. Included once for each set of dot products: see integers.h. */
+#include "../scalar/dequantize.h"
+#include "../scalar/rows.h"
+#include "integers.h"
+#include "multiply.h"
+
+#define K_AVX512_TABLE(title)                                                \
+    {                                                                        \
+        .name = title,                                                       \
+        .quantize = quantize_avx512,                                         \
+        .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
+        .multiply = multiply_avx512,                                         \
+        .panel = panel_avx512,                                               \
+        .dequantize = dequantize,                                            \
+        .rms_norm = rms_norm,                                                \
+        .rms_norm_backward = rms_norm_backward,                              \
+        .rope = rope,                                                        \
+        .swiglu = swiglu,                                                    \
+        .swiglu_backward = swiglu_backward,                                  \
+        .axpy = axpy,                                                        \
+        .scale = scale,                                                      \
+        .dot = dot,                                                          \
+        .exp = exponential,                                                  \
+        .log = logarithm,                                                    \
+        .softmax = softmax,                                                  \
+        .log_sum_exp = log_sum_exp,                                          \
+        .softmax_backward = softmax_backward,                                \
+        .log_prob_backward = log_prob_backward,                              \
+    }
