@@ -70,9 +70,10 @@ K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum,
 
 /* ---- Few tokens ---- */
 
-/* 16 outputs from o on, of which `lanes` exist, for `tokens` tokens from t on: the whole of K. */
-K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], size_t o, __mmask16 lanes, size_t t,
-                           k_format format, k_integers kind, int tokens) {
+/* 16 outputs from o on, of which `lanes` exist, for all `tokens` tokens: the whole of K. Meanwhile 16 rows from `next` on
+ * are fetched. */
+K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], const uint8_t *next, size_t o,
+                           __mmask16 lanes, k_format format, k_integers kind, int tokens) {
     const k_format_info facts = k_format_facts(format);
     const int unit = unit_of(format), group = group_values(format), zero = zero_point(format, kind);
     const int group_words = group / (kind == K_INT16 ? 2 : 4), unit_words = unit / (kind == K_INT16 ? 2 : 4);
@@ -81,14 +82,17 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], s
     for (int i = 0; i < tokens; i++) acc[i] = _mm512_setzero_ps();
     for (size_t first = 0; first < p->n_in; first += K_CHUNK) {
         const size_t n = p->n_in - first < K_CHUNK ? p->n_in - first : K_CHUNK;
+        const size_t offset = first / facts.block_values * facts.block_bytes;
+        const size_t unit_bytes = (size_t)unit * facts.block_bytes / facts.block_values;
         const uint8_t *row[16];
-        for (size_t r = 0; r < 16; r++) row[r] = start[r] + first / facts.block_values * facts.block_bytes;
+        for (size_t r = 0; r < 16; r++) row[r] = start[r] + offset;
         k_activations x[DIRECT];
-        for (int i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, t + (size_t)i, first, p->n_in);
+        for (int i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, (size_t)i, first, p->n_in);
         unit_scales scales;
         load_scales(&scales, row, format, n);
         for (size_t u = 0; u < n / (size_t)unit; u++) {
             __m512i words[64];
+            prefetch(next, 16 * (offset + u * unit_bytes), 16 * (offset + (u + 1) * unit_bytes));
             expand_unit(words, row, u, format, kind);
 #pragma clang loop unroll(full)
             for (int g = 0; g < unit / group; g++) {
@@ -107,7 +111,7 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], s
         }
     }
 #pragma clang loop unroll(full)
-    for (int i = 0; i < tokens; i++) _mm512_mask_storeu_ps(p->y + (t + (size_t)i) * p->y_stride + o, lanes, acc[i]);
+    for (int i = 0; i < tokens; i++) _mm512_mask_storeu_ps(p->y + (size_t)i * p->y_stride + o, lanes, acc[i]);
 }
 
 /* ---- Panels ---- */
@@ -118,12 +122,15 @@ typedef struct {
     unit_scales scales[2];
 } panel;
 
-K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
+K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], const uint8_t *const next[2], size_t n,
+                     k_format format, k_integers kind) {
+    const size_t unit_bytes = 16 * (size_t)unit_of(format) * k_format_facts(format).block_bytes / k_format_facts(format).block_values;
     const int unit = unit_of(format), unit_words = unit / (kind == K_INT16 ? 2 : 4), zero = zero_point(format, kind);
     for (size_t h = 0; h < 2; h++) {
         load_scales(&to->scales[h], row + 16 * h, format, n);
         for (size_t u = 0; u < n / (size_t)unit; u++) {
             __m512i words[64];
+            prefetch(next[h], u * unit_bytes, (u + 1) * unit_bytes);
             expand_unit(words, row + 16 * h, u, format, kind);
 #pragma clang loop unroll(full)
             for (int w = 0; w < unit_words; w++)
@@ -202,11 +209,13 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
         const size_t outputs = p->n_out - o < K_PANEL ? p->n_out - o : K_PANEL;
         const uint32_t real = outputs == K_PANEL ? ~0u : (1u << outputs) - 1;
         const __mmask16 lanes[2] = {(__mmask16)real, (__mmask16)(real >> 16)};
+        const uint8_t *next = p->w + (o + K_PANEL) * row_bytes;
         if (p->x.rows <= DIRECT) {
             row_pointers(row, p->w + o * row_bytes, row_bytes, outputs);
             for (size_t h = 0; h < 2; h++) {
-                if (p->x.rows == 1) direct_lanes(p, row + 16 * h, o + 16 * h, lanes[h], 0, format, kind, 1);
-                if (p->x.rows == 2) direct_lanes(p, row + 16 * h, o + 16 * h, lanes[h], 0, format, kind, 2);
+                const uint8_t *ahead = next + 16 * h * row_bytes;
+                if (p->x.rows == 1) direct_lanes(p, row + 16 * h, ahead, o + 16 * h, lanes[h], format, kind, 1);
+                if (p->x.rows == 2) direct_lanes(p, row + 16 * h, ahead, o + 16 * h, lanes[h], format, kind, 2);
             }
             continue;
         }
@@ -215,8 +224,9 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
             for (size_t first = 0; first < p->n_in; first += K_CHUNK) {
                 const size_t n = p->n_in - first < K_CHUNK ? p->n_in - first : K_CHUNK;
                 const size_t offset = first / facts.block_values * facts.block_bytes;
+                const uint8_t *ahead[2] = {next + 16 * offset, next + 16 * (row_bytes + offset)};
                 row_pointers(row, p->w + o * row_bytes + offset, row_bytes, outputs);
-                expand(&w, row, n, format, kind);
+                expand(&w, row, ahead, n, format, kind);
                 panel_tokens(p, &w, sums, t, last, first, n, format, kind);
             }
             for (size_t i = t; i < last; i++)
