@@ -89,7 +89,7 @@ let package = Package(
       path: "Tests/GenerationTests", swiftSettings: strict),
     .testTarget(
       name: "ScoringTests",
-      dependencies: ["Generation", "Scoring", "Llama", "Tokenization", "GGUF", "Tensors", "TestSupport"],
+      dependencies: ["Generation", "Scoring", "Llama", "Adapters", "Tokenization", "GGUF", "Tensors", "TestSupport"],
       path: "Tests/ScoringTests", swiftSettings: strict),
     .testTarget(
       name: "TrainingTests",

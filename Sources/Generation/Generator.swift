@@ -79,7 +79,7 @@ public final class Generator {
     try options.sampler.check()
     self.policy = policy
     self.options = options
-    pass = ForwardPass(policy)
+    pass = ForwardPass(policy.model)
     head = Head(policy.model)
     sampler = Sampler(config: options.sampler, kernels: policy.model.kernels)
   }
@@ -145,7 +145,8 @@ public final class Generator {
   /// Everything but the prompt's last token, which each sample runs for itself: it yields the first logits.
   private func prefill(_ request: GenerationRequest) throws -> KVSequence {
     try policy.model.check(prompt: request.prompt, maximumTokens: limit(request))
-    let sequence = request.past?.fork() ?? KVSequence(policy.model)
+    let sequence = request.past?.fork() ?? KVSequence(policy)
+    precondition(sequence.policy === policy, "the past belongs to another policy")
     precondition(sequence.length < request.prompt.count, "the past must be shorter than the prompt")
     _ = try pass([Run(sequence, request.prompt.dropLast().dropFirst(sequence.length), wanted: false)])
     return sequence

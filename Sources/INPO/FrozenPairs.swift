@@ -107,7 +107,7 @@ public enum FrozenPairs {
 
   /// Adds both policies' log-probs to encoded pairs. Pairs frozen already are checked against the fingerprints and kept.
   ///
-  /// - Parameter onProgress: forward passes done, of two for each pair.
+  /// - Parameter onProgress: after each batch, how many of the other pairs are done.
   /// - Throws: `PairError`, `LlamaError`, `CancellationError`.
   public static func freeze(
     _ pairs: [PairRecord], reference: NamedPolicy, last: NamedPolicy, onProgress: (Int) -> Void = { _ in },
@@ -129,13 +129,11 @@ public enum FrozenPairs {
       }
       return ScoreRequest(prompt: prompt, responses: [chosen, rejected])
     }
-    let referenceLogps = try Scorer(reference.policy).logProbs(
-      requests, onProgress: onProgress, isCancelled: isCancelled)
-    let lastLogps =
-      last.fingerprint == reference.fingerprint
-      ? referenceLogps
-      : try Scorer(last.policy).logProbs(
-        requests, onProgress: { onProgress(open.count + $0) }, isCancelled: isCancelled)
+    // Both policies share each pass over the weights; in the first round they may be the same.
+    let areSame = last.fingerprint == reference.fingerprint
+    let scored = try Scorer(areSame ? [reference.policy] : [reference.policy, last.policy])
+      .logProbsPerPolicy(requests, onProgress: onProgress, isCancelled: isCancelled)
+    let (referenceLogps, lastLogps) = (scored[0], scored[areSame ? 0 : 1])
 
     var frozen = pairs
     for (i, index) in open.enumerated() {

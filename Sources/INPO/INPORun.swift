@@ -159,7 +159,7 @@ public final class INPORun {
     -> [PairRecord]
   {
     let pairs = try JSONLines.read(PairRecord.self, from: files.pairs).map { try $0.encoded(by: encoder, for: model) }
-    observer.onPhase(number, .score, 2 * pairs.count)
+    observer.onPhase(number, .score, pairs.count)
     var done = 0
     let frozen = try FrozenPairs.freeze(
       pairs, reference: reference, last: last,

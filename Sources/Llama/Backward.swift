@@ -4,6 +4,7 @@ import Tensors
 /// One transformer block, backward: `Forward.swift` read upwards, with its numbers.
 struct BlockBackward {
   let forward: BlockForward
+  let policy: Policy
   let gradients: LoRAGradients
 
   /// Turns `d [T, D]`, the gradient of the block's output, into the gradient of its input, in place.
@@ -16,12 +17,12 @@ struct BlockBackward {
     _ block: Int, _ d: Matrix, at x: Matrix, on t: BlockTape, room dt: BlockTape, segments: SegmentList,
     angles: RotaryAngles, rows: Int, needsInput: Bool
   ) {
-    let (kernels, model) = (forward.kernels, forward.policy.model)
+    let (kernels, model) = (forward.kernels, forward.model)
     let (config, weights) = (model.config, model.blocks[block])
     func backward(_ layer: LoRATarget, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
-      forward.layer(layer, block).backward(
-        dx, from: dy, at: x, low: t.low(layer), dLow: dt.low(layer), gradients.pair(layer.tensorName(block: block)),
-        rows: rows)
+      LinearLayer(weight: weights[layer], kernels: kernels).backward(
+        dx, from: dy, at: x, slot: policy.slot(layer, block), low: t.low(layer), dLow: dt.low(layer),
+        gradients.pair(layer.tensorName(block: block)), rows: rows)
     }
 
     // 12: the residual stream passes `d` on as it is

@@ -18,13 +18,13 @@ final class BlockTape {
   let gate: Matrix  // [T, F]
   let up: Matrix  // [T, F]
   let act: Activations  // [T, F]
-  /// The adapter's inner products `[T, R]`, by layer; nil where there is no adapter.
-  var low: [Matrix?]
+  /// Room for the adapters' inner products `[T, R]`, by layer; nil where there is no adapter. Its owner's to give.
+  var low = [Matrix?](repeating: nil, count: LoRATarget.allCases.count)
 
-  init(_ policy: Policy, block: Int, rows: Int, scratch: QuantizedRows) {
-    let config = policy.model.config
+  init(_ model: LlamaModel, rows: Int, scratch: QuantizedRows) {
+    let config = model.config
     func activations(_ columns: Int) -> Activations {
-      Activations(rows, columns, precision: policy.model.precision, scratch: scratch)
+      Activations(rows, columns, precision: model.precision, scratch: scratch)
     }
     attnNorm = activations(config.dim)
     attnInverse = Buffer(count: rows)
@@ -39,7 +39,6 @@ final class BlockTape {
     gate = Matrix(rows, config.feedForward)
     up = Matrix(rows, config.feedForward)
     act = activations(config.feedForward)
-    low = policy.slots[block].map { slot in slot.map { Matrix(rows, $0.rank) } }
   }
 
   func low(_ layer: LoRATarget) -> Matrix? { low[layer.index] }

@@ -14,40 +14,34 @@ public struct Run {
   }
 }
 
-/// Runs tokens of any number of sequences through one policy. Owns the working memory; one pass at a time.
+/// Runs tokens of any number of sequences in one pass over the weights. Owns the working memory; one pass at a time.
 ///
-/// No row's result depends on the other rows: not on their number, order or sequences, nor on how a run is cut.
+/// Each sequence brings its own policy; the rows of one policy lie together, so that an adapter costs two thin products per
+/// layer. No row's result depends on the other rows: not on their number, order, sequences or policies, nor on how a run is
+/// cut.
 public final class ForwardPass {
-  public let policy: Policy
+  public let model: LlamaModel
   public let maximumRows: Int
   private let block: BlockForward
   private let tape: BlockTape
   private var x: Matrix
   private var next: Matrix
   private let angles: RotaryAngles
-  /// The adapter's inner products for each block; blocks share them, since nothing reads them later.
-  private let low: [[Matrix?]]
+  /// The adapters' inner products: all layers share the room, since nothing reads them later. Grows with the rank.
+  private var low: Matrix
 
   /// - Parameter maximumRows: rows in the working memory; longer batches are cut, which changes no bit.
-  public init(_ policy: Policy, maximumRows: Int = 512) {
-    let config = policy.model.config
-    self.policy = policy
+  public init(_ model: LlamaModel, maximumRows: Int = 512) {
+    let config = model.config
+    self.model = model
     self.maximumRows = maximumRows
-    block = BlockForward(policy, rows: maximumRows)
+    block = BlockForward(model, rows: maximumRows)
     let scratch = QuantizedRows(values: maximumRows * BlockTape.widest(config))
-    tape = BlockTape(policy, block: 0, rows: maximumRows, scratch: scratch)
+    tape = BlockTape(model, rows: maximumRows, scratch: scratch)
     x = Matrix(maximumRows, config.dim)
     next = Matrix(maximumRows, config.dim)
     angles = RotaryAngles(config, rows: maximumRows)
-    var byRank: [Int: Matrix] = [:]
-    low = policy.slots.map { slots in
-      slots.map { slot in
-        guard let rank = slot?.rank else { return nil }
-        let matrix = byRank[rank] ?? Matrix(maximumRows, rank)
-        byRank[rank] = matrix
-        return matrix
-      }
-    }
+    low = Matrix(maximumRows, 0)
   }
 
   /// Bytes of working memory, without pages.
@@ -62,30 +56,21 @@ public final class ForwardPass {
   ///
   /// - Returns: `[W, D]`, the outputs of the wanted rows after the final norm, run by run.
   /// - Throws: `LlamaError` for a token outside the vocabulary or a sequence beyond the context; nothing is changed then.
+  /// - Precondition: the sequences' policies are over this pass's model.
   public func callAsFunction(_ runs: [Run]) throws -> Matrix {
-    let model = policy.model
-    var lengths: [ObjectIdentifier: Int] = [:]  // a sequence may come more than once
-    for run in runs {
-      try model.check(run.tokens)
-      let needed = lengths[ObjectIdentifier(run.sequence), default: run.sequence.length] + run.tokens.count
-      guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
-      lengths[ObjectIdentifier(run.sequence)] = needed
-    }
+    try check(runs)
     let wanted = runs.reduce(0) { $0 + ($1.wanted ? $1.tokens.count : 0) }
     let output = Matrix(wanted, model.config.dim)
-    var written = 0
-    for chunk in cut(runs) {
-      let rows = forward(chunk)
+    for chunk in cut(groupedByPolicy(runs)) {
+      forward(chunk)
       var row = 0
-      for run in chunk {
-        if run.wanted {
-          (output.pointer + written * output.columns).update(
-            from: x.pointer + row * x.columns, count: run.tokens.count * x.columns)
-          written += run.tokens.count
+      for piece in chunk {
+        if let outputRow = piece.outputRow {
+          (output.pointer + outputRow * output.columns).update(
+            from: x.pointer + row * x.columns, count: piece.tokens.count * x.columns)
         }
-        row += run.tokens.count
+        row += piece.tokens.count
       }
-      precondition(row == rows)
     }
     guard wanted > 0 else { return output }
     let normed = Matrix(wanted, model.config.dim)
@@ -93,18 +78,60 @@ public final class ForwardPass {
     return normed
   }
 
-  /// Cuts the runs into chunks of at most `maximumRows` rows, in order.
-  private func cut(_ runs: [Run]) -> [[Run]] {
-    var chunks: [[Run]] = []
-    var chunk: [Run] = []
-    var room = maximumRows
+  private func check(_ runs: [Run]) throws {
+    var lengths: [ObjectIdentifier: Int] = [:]  // a sequence may come more than once
     for run in runs {
-      var rest = run.tokens
-      while !rest.isEmpty {
-        let piece = rest.prefix(room)
-        chunk.append(Run(run.sequence, piece, wanted: run.wanted))
-        rest = rest.dropFirst(piece.count)
-        room -= piece.count
+      precondition(run.sequence.policy.model === model, "a sequence of another model was given to this pass")
+      try model.check(run.tokens)
+      let needed = lengths[ObjectIdentifier(run.sequence), default: run.sequence.length] + run.tokens.count
+      guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+      lengths[ObjectIdentifier(run.sequence)] = needed
+    }
+  }
+
+  /// A run, or a part of one.
+  private struct Piece {
+    let sequence: KVSequence
+    var tokens: ArraySlice<TokenID>
+    /// Where its first output goes; nil when nobody reads it.
+    var outputRow: Int?
+
+    /// Splits off the first `count` tokens, or all there are.
+    mutating func take(_ count: Int) -> Piece {
+      var first = self
+      first.tokens = tokens.prefix(count)
+      tokens = tokens.dropFirst(count)
+      outputRow = outputRow.map { $0 + first.tokens.count }
+      return first
+    }
+  }
+
+  /// The runs of each policy behind each other, in the order given.
+  private func groupedByPolicy(_ runs: [Run]) -> [Piece] {
+    var groups: [(policy: Policy, pieces: [Piece])] = []
+    var row = 0
+    for run in runs {
+      let piece = Piece(sequence: run.sequence, tokens: run.tokens, outputRow: run.wanted ? row : nil)
+      row += run.wanted ? run.tokens.count : 0
+      if let group = groups.firstIndex(where: { $0.policy === run.sequence.policy }) {
+        groups[group].pieces.append(piece)
+      } else {
+        groups.append((run.sequence.policy, [piece]))
+      }
+    }
+    return groups.flatMap(\.pieces)
+  }
+
+  /// Cuts the pieces into chunks of at most `maximumRows` rows, in order.
+  private func cut(_ pieces: [Piece]) -> [[Piece]] {
+    var chunks: [[Piece]] = []
+    var chunk: [Piece] = []
+    var room = maximumRows
+    for var rest in pieces {
+      while !rest.tokens.isEmpty {
+        let piece = rest.take(room)
+        chunk.append(piece)
+        room -= piece.tokens.count
         if room == 0 {
           chunks.append(chunk)
           (chunk, room) = ([], maximumRows)
@@ -115,24 +142,27 @@ public final class ForwardPass {
   }
 
   /// One chunk through all blocks; its outputs are left in `x`.
-  private func forward(_ runs: [Run]) -> Int {
-    let model = policy.model
-    let layout = RowLayout(runs.map { ($0.sequence, $0.tokens) }, angles: angles, model.rotary)
-    model.embed(runs.lazy.flatMap(\.tokens), into: x)
+  private func forward(_ pieces: [Piece]) {
+    let layout = RowLayout(pieces.map { ($0.sequence, $0.tokens) }, angles: angles, model.rotary)
+    let rank = layout.policies.reduce(0) { max($0, $1.policy.maximumRank) }
+    if rank > low.columns { low = Matrix(maximumRows, rank) }
+    for layer in tape.low.indices { tape.low[layer] = low }
+    model.embed(pieces.lazy.flatMap(\.tokens), into: x)
     for b in 0..<model.config.blockCount {
-      tape.low = low[b]
       block(
-        b, next, from: x, on: tape, segments: layout.segments(block: b), angles: angles,
+        b, next, from: x, on: tape, segments: layout.segments(block: b), policies: layout.policies, angles: angles,
         rows: layout.rows)
       swap(&x, &next)
     }
-    return layout.rows
   }
 }
 
-/// Where the rows of a batch lie: a segment per run, and the angles of every row. Extends the sequences.
+/// Where the rows of a batch lie: a segment per run, the runs of each policy, and the angles of every row. Extends the
+/// sequences.
 struct RowLayout {
   private let parts: [(sequence: KVSequence, firstRow: Int, rows: Int, firstPosition: Int)]
+  /// Runs that follow each other under one policy are one entry.
+  let policies: [PolicyRows]
   let rows: Int
 
   init(_ runs: [(KVSequence, ArraySlice<TokenID>)], angles: RotaryAngles, _ rotary: RotaryFrequencies) {
@@ -145,6 +175,14 @@ struct RowLayout {
       return (sequence, row, tokens.count, start)
     }
     rows = row
+    policies = parts.reduce(into: []) { list, part in
+      let rows = part.firstRow..<(part.firstRow + part.rows)
+      if let last = list.last, last.policy === part.sequence.policy {
+        list[list.count - 1] = PolicyRows(policy: last.policy, rows: last.rows.lowerBound..<rows.upperBound)
+      } else {
+        list.append(PolicyRows(policy: part.sequence.policy, rows: rows))
+      }
+    }
   }
 
   func segments(block: Int) -> SegmentList {

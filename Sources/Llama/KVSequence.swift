@@ -1,7 +1,8 @@
 import Tensors
 
-/// Keys and values of one sequence, in pages of 64 positions that forks share.
+/// Keys and values of one sequence under one policy, in pages of 64 positions that forks share.
 ///
+/// They depend on the adapter, so a sequence goes on under the policy it was begun with; other policies have their own.
 /// A page belongs to every sequence that holds it. Whole pages are never written again, so sharing them changes no bit; the
 /// last, partial page is copied on a fork.
 public final class KVSequence {
@@ -17,20 +18,19 @@ public final class KVSequence {
     }
   }
 
+  public let policy: Policy
   let shape: AttentionShape
   let blockCount: Int
-  private var pages: [Page] = []
+  private var pages: [Page]
   /// Positions written so far.
-  public private(set) var length = 0
+  public private(set) var length: Int
 
-  public init(_ model: LlamaModel) {
-    shape = model.attention
-    blockCount = model.config.blockCount
-  }
+  public convenience init(_ policy: Policy) { self.init(policy, pages: [], length: 0) }
 
-  private init(shape: AttentionShape, blockCount: Int, pages: [Page], length: Int) {
-    self.shape = shape
-    self.blockCount = blockCount
+  private init(_ policy: Policy, pages: [Page], length: Int) {
+    self.policy = policy
+    shape = policy.model.attention
+    blockCount = policy.model.config.blockCount
     self.pages = pages
     self.length = length
   }
@@ -44,7 +44,7 @@ public final class KVSequence {
   public func fork() -> KVSequence {
     let whole = length / AttentionShape.pagePositions
     let partial = length.isMultiple(of: AttentionShape.pagePositions) ? [] : [pages[whole].copy()]
-    return KVSequence(shape: shape, blockCount: blockCount, pages: pages.prefix(whole) + partial, length: length)
+    return KVSequence(policy, pages: pages.prefix(whole) + partial, length: length)
   }
 
   /// Makes room for `count` more positions and counts them as written. The forward that calls this writes them.

@@ -34,6 +34,7 @@ public final class Policy {
   public let adapter: LoRAAdapter?
   /// `slots[block][layer]`, nil where the layer is not adapted.
   let slots: [[Slot?]]
+  /// The largest rank of its layers; 0 for the base.
   let maximumRank: Int
   /// The sum of the ranks of the adapted layers in one block, the largest such sum; 0 for the base.
   public var blockRanks: Int { slots.map { $0.reduce(0) { $0 + ($1?.rank ?? 0) } }.max() ?? 0 }
@@ -53,8 +54,16 @@ public final class Policy {
     maximumRank = modules.values.map(\.rank).max() ?? 0
   }
 
+  func slot(_ layer: LoRATarget, _ block: Int) -> Slot? { slots[block][layer.index] }
+
   /// Call after the adapter's A and B were changed in place: an optimiser step.
   public func refresh() {
     for slot in slots.joined() { slot?.refresh() }
   }
+}
+
+/// Neighbouring rows of a batch that run under one policy.
+struct PolicyRows {
+  let policy: Policy
+  let rows: Range<Int>
 }

@@ -57,14 +57,15 @@ public final class TrainingPass {
     self.kept = min(kept, config.blockCount)
     gradients = LoRAGradients(adapter)
     head = Head(policy.model)
-    block = BlockForward(policy, rows: maximumRows)
+    block = BlockForward(policy.model, rows: maximumRows)
     let scratch = QuantizedRows(values: maximumRows * BlockTape.widest(config))
-    func tape(_ block: Int) -> BlockTape { BlockTape(policy, block: block, rows: maximumRows, scratch: scratch) }
-    tapes = (0..<self.kept).map(tape)
-    spare = tape(config.blockCount - 1)
-    room = tape(config.blockCount - 1)
+    func tape() -> BlockTape { BlockTape(policy.model, rows: maximumRows, scratch: scratch) }
+    tapes = (0..<self.kept).map { _ in tape() }
+    spare = tape()
+    room = tape()
     inputs = (0...config.blockCount).map { _ in Matrix(maximumRows, config.dim) }
     angles = RotaryAngles(config, rows: maximumRows)
+    for (b, tape) in tapes.enumerated() { tape.low = matching(tape.low, b) }
   }
 
   /// Bytes of working memory: what every pass needs, and what each kept block adds.
@@ -90,7 +91,7 @@ public final class TrainingPass {
       guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
     }
     // The last token predicts nothing that is asked for.
-    let runs = sequences.map { (KVSequence(model), $0.tokens.dropLast()) }
+    let runs = sequences.map { (KVSequence(policy), $0.tokens.dropLast()) }
     precondition(runs.reduce(0) { $0 + $1.1.count } <= maximumRows, "the sequences exceed \(maximumRows) rows")
     let layout = RowLayout(runs, angles: angles, model.rotary)
     model.embed(runs.lazy.flatMap(\.1), into: inputs[0])
@@ -128,7 +129,7 @@ public final class TrainingPass {
       dUnnormed, dNormed, f.unnormed, model.outputNorm, f.inverse, rows: dNormed.rows)
     for (i, row) in f.answerRows.enumerated() { copy(dUnnormed, i, to: d, row) }
 
-    let backward = BlockBackward(forward: block, gradients: gradients)
+    let backward = BlockBackward(forward: block, policy: policy, gradients: gradients)
     let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? 0
     for b in (lowest..<model.config.blockCount).reversed() {
       if b >= kept { forward(b, f.layout) }
@@ -143,8 +144,8 @@ public final class TrainingPass {
   private func forward(_ b: Int, _ layout: RowLayout) {
     if b >= kept { spare.low = matching(spare.low, b) }
     block(
-      b, inputs[b + 1], from: inputs[b], on: tape(b), segments: layout.segments(block: b), angles: angles,
-      rows: layout.rows)
+      b, inputs[b + 1], from: inputs[b], on: tape(b), segments: layout.segments(block: b),
+      policies: layout.policies, angles: angles, rows: layout.rows)
   }
 
   private func tape(_ b: Int) -> BlockTape { b < kept ? tapes[b] : spare }

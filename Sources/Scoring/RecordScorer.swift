@@ -4,18 +4,17 @@ import Tokenization
 
 /// Records in, records with log-probabilities out. Knows how text becomes tokens; the arithmetic is `Scorer`'s.
 public struct RecordScorer {
-  private let policy: Scorer
-  private let reference: Scorer?
+  private let scorer: Scorer
   private let encoder: PromptEncoder
   private let model: LlamaModel
   private let perToken: Bool
 
   /// - Parameters:
-  ///   - reference: another policy over the same model; scores then carry its log-probs and the ratio.
+  ///   - reference: another policy over the same model; scores then carry its log-probs and the ratio. Both policies share
+  ///     each pass over the weights.
   ///   - perToken: whether the written records list every token.
   public init(_ policy: Policy, reference: Policy? = nil, encoder: PromptEncoder, perToken: Bool = false) {
-    self.policy = Scorer(policy)
-    self.reference = reference.map { Scorer($0) }
+    scorer = Scorer([policy, reference].compactMap { $0 })
     self.encoder = encoder
     model = policy.model
     self.perToken = perToken
@@ -39,8 +38,8 @@ public struct RecordScorer {
     while !rest.isEmpty {
       let batch = rest.prefix(Self.recordsInFlight)
       let requests = batch.map(\.1.request)
-      let logps = try policy.logProbs(requests, isCancelled: isCancelled)
-      let referenceLogps = try reference?.logProbs(requests, isCancelled: isCancelled)
+      let scored = try scorer.logProbsPerPolicy(requests, isCancelled: isCancelled)
+      let (logps, referenceLogps) = (scored[0], scored.dropFirst().first)
       for (i, (record, encoded)) in batch.enumerated() {
         let scores = encoded.request.responses.indices.map {
           AnswerScore(

@@ -52,13 +52,14 @@ public struct Kernels: @unchecked Sendable {
       w.rows, w.columns)
   }
 
-  /// `out [m, n] (+)= a [m, k] · b [k, n]`, on the first `rows` rows of `a` and `out`.
-  public func gemm(_ out: Matrix, _ a: Matrix, _ b: Matrix, rows: Int, accumulate: Bool) {
+  /// `out [m, n] (+)= a [m, k] · b [k, n]`, on these rows of `a` and `out`; both may have more columns than the product.
+  public func gemm(_ out: Matrix, _ a: Matrix, _ b: Matrix, rows: Range<Int>, accumulate: Bool) {
     precondition(
-      a.columns == b.rows && out.columns == b.columns && rows <= min(out.rows, a.rows), "gemm: shapes differ")
+      a.columns >= b.rows && out.columns >= b.columns && rows.lowerBound >= 0
+        && rows.upperBound <= min(out.rows, a.rows), "gemm: shapes differ")
     k_gemm(
-      context, out.pointer, out.columns, a.pointer, a.columns, b.pointer, b.columns, rows, b.columns,
-      b.rows, accumulate)
+      context, out.pointer + rows.lowerBound * out.columns, out.columns, a.pointer + rows.lowerBound * a.columns,
+      a.columns, b.pointer, b.columns, rows.count, b.columns, b.rows, accumulate)
   }
 
   /// `out [m, n] += scale · aᵀ b` over the first `tokens` rows.

@@ -73,10 +73,11 @@ struct BenchRun {
   }
 
   private func prefill(_ count: Int) throws -> Measurement {
-    let pass = ForwardPass(try Policy(model), maximumRows: count)
+    let policy = try Policy(model)
+    let pass = ForwardPass(model, maximumRows: count)
     let tokens = randomTokens(count)
     return try time(.pp512, tokens: count) {
-      _ = try pass([Run(KVSequence(model), tokens, wanted: false)])
+      _ = try pass([Run(KVSequence(policy), tokens, wanted: false)])
     }
   }
 
@@ -84,8 +85,8 @@ struct BenchRun {
   private func decode(_ workload: Workload, sequences: Int, prompt: Int, tokens: Int) throws -> Measurement {
     let policy = try Policy(model)
     let ids = randomTokens(prompt)
-    let past = KVSequence(model)
-    _ = try ForwardPass(policy)([Run(past, ids.dropLast(), wanted: false)])
+    let past = KVSequence(policy)
+    _ = try ForwardPass(model)([Run(past, ids.dropLast(), wanted: false)])
     let options = GenerationOptions(
       sampler: SamplerConfig(), seed: 1, maximumTokens: tokens, endTokens: [], maximumSequences: sequences)
     let generator = try Generator(policy, options)

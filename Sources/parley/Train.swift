@@ -93,7 +93,7 @@ struct Train: ParsableCommand {
       let path = out + "/pairs.jsonl"
       if let stored = FrozenPairs.stored(in: path, for: encoded, reference: reference, last: last) { return stored }
     }
-    let progress = Progress("Scoring", total: 2 * encoded.count, quiet: noise.quiet)
+    let progress = Progress("Scoring", total: encoded.count, quiet: noise.quiet)
     var done = 0
     return try FrozenPairs.freeze(
       encoded, reference: reference, last: last,

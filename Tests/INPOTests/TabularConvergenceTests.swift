@@ -40,7 +40,7 @@ import Training
     tiny.kvHeads = 1
     tiny.deviation = 0.2
     let headless = try load(tiny.writer())
-    let h = try ForwardPass(Policy(headless))([Run(KVSequence(headless), prompt, wanted: true)]).values
+    let h = try ForwardPass(headless)([Run(KVSequence(Policy(headless)), prompt, wanted: true)]).values
     let square = h.reduce(0) { $0 + $1 * $1 }
     var head: [Float] = []
     for token in 0..<tiny.vocab {
@@ -65,7 +65,7 @@ import Training
   /// log π of each answer.
   private func logProbs(_ policy: Policy) throws -> [Double] {
     let model = policy.model
-    let hidden = try ForwardPass(policy)(answers.map { _ in Run(KVSequence(model), prompt, wanted: true) })
+    let hidden = try ForwardPass(model)(answers.map { _ in Run(KVSequence(policy), prompt, wanted: true) })
     return try Head(model).logProbs(hidden, targets: answers).map(Double.init)
   }
 

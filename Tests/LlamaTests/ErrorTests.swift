@@ -131,15 +131,15 @@ import Testing
 
   @Test func aTokenOutsideTheVocabularyChangesNothing() throws {
     let model = try Tiny.bytes.load()
-    let pass = ForwardPass(try Policy(model))
-    let (sequence, other) = (KVSequence(model), KVSequence(model))
+    let (policy, pass) = (try Policy(model), ForwardPass(model))
+    let (sequence, other) = (KVSequence(policy), KVSequence(policy))
     _ = try pass([Run(sequence, model.tokens(3), wanted: false)])
     #expect(throws: LlamaError.token(259, vocabulary: 259)) {
       try pass([Run(other, [1, 2], wanted: true), Run(sequence, [5, 259], wanted: true)])
     }
     #expect((sequence.length, other.length) == (3, 0))
     let got = try pass([Run(sequence, [5], wanted: true)]).values
-    let want = try pass([Run(KVSequence(model), model.tokens(3) + [5], wanted: true)]).values
+    let want = try pass([Run(KVSequence(policy), model.tokens(3) + [5], wanted: true)]).values
     #expect(bits(got) == bits(want.suffix(got.count)))
 
     #expect(throws: LlamaError.token(400, vocabulary: 259)) {
@@ -153,8 +153,8 @@ import Testing
 
   @Test func beyondTheContextChangesNothing() throws {
     let model = try LlamaModel(Tiny.bytes.file(), precision: .int16, kernels: kernels(), context: 20)
-    let pass = ForwardPass(try Policy(model))
-    let sequence = KVSequence(model)
+    let (policy, pass) = (try Policy(model), ForwardPass(model))
+    let sequence = KVSequence(policy)
     _ = try pass([Run(sequence, model.tokens(18), wanted: false)])
     #expect(throws: LlamaError.contextExceeded(needed: 21, limit: 20)) {
       try pass([Run(sequence, [1, 2, 3], wanted: true)])
@@ -165,7 +165,7 @@ import Testing
     }
     #expect(sequence.length == 18)
     let got = try pass([Run(sequence, [1], wanted: true), Run(sequence, [2], wanted: true)]).values
-    let want = try pass([Run(KVSequence(model), model.tokens(18) + [1, 2], wanted: true)]).values
+    let want = try pass([Run(KVSequence(policy), model.tokens(18) + [1, 2], wanted: true)]).values
     #expect(bits(got) == bits(want.suffix(got.count)))
   }
 

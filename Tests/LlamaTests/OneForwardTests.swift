@@ -26,8 +26,8 @@ import Testing
       maximumSequences: 7)
     let requests = try Self.promptLengths.filter { $0 > past }.enumerated().map { index, length in
       let prompt = model.tokens(length, seed: UInt64(length))
-      let earlier = KVSequence(model)
-      _ = try ForwardPass(policy)([Run(earlier, prompt.prefix(past), wanted: false)])
+      let earlier = KVSequence(policy)
+      _ = try ForwardPass(model)([Run(earlier, prompt.prefix(past), wanted: false)])
       return GenerationRequest(prompt: prompt, index: index, samples: 3, past: past > 0 ? earlier : nil)
     }
     var answers: [[Sample]] = []
@@ -107,8 +107,8 @@ import Testing
   @Test(arguments: Tiny.allCases) func logitsAndLogProbsAgree(tiny: Tiny) throws {
     let model = try tiny.load()
     let tokens = model.tokens(20)
-    let pass = ForwardPass(try Policy(model))
-    let hidden = try pass([Run(KVSequence(model), tokens.dropLast(), wanted: true)])
+    let (policy, pass) = (try Policy(model), ForwardPass(model))
+    let hidden = try pass([Run(KVSequence(policy), tokens.dropLast(), wanted: true)])
     let (logits, logSum) = Head(model).logits(hidden)
     let want = try Head(model).logProbs(hidden, targets: Array(tokens.dropFirst()))
     #expect(bits((0..<19).map { logits[$0, Int(tokens[$0 + 1])] - logSum[$0] }) == bits(want))
@@ -118,16 +118,16 @@ import Testing
   /// that one that wrote into another's page would be read by it.
   @Test(arguments: [1, 62, 63, 64, 65]) func forksAreIndependent(length: Int) throws {
     let model = try Tiny.bytes.load()
-    let pass = ForwardPass(try Policy(model))
+    let (policy, pass) = (try Policy(model), ForwardPass(model))
     let prompt = model.tokens(length)
-    let trunk = KVSequence(model)
+    let trunk = KVSequence(policy)
     _ = try pass([Run(trunk, prompt, wanted: false)])
     let all = [trunk, trunk.fork(), trunk.fork()]
     let turns = (0..<2).map { turn in all.indices.map { model.tokens(2, seed: UInt64(10 + 3 * turn + $0)) } }
     for (sequence, tokens) in zip(all, turns[0]) { _ = try pass([Run(sequence, tokens, wanted: false)]) }
     for (i, sequence) in all.enumerated() {
       let got = try pass([Run(sequence, turns[1][i], wanted: true)]).values
-      let want = try pass([Run(KVSequence(model), prompt + turns[0][i] + turns[1][i], wanted: true)]).values
+      let want = try pass([Run(KVSequence(policy), prompt + turns[0][i] + turns[1][i], wanted: true)]).values
       #expect(bits(got) == bits(want.suffix(got.count)), "sequence \(i)")
       #expect(sequence.length == length + 4)
     }

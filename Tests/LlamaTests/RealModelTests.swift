@@ -54,7 +54,7 @@ import Testing
   func logits(precision: Precision, most: Double) throws {
     let fixture = try fixture()
     let model = try load(fixture, precision)
-    let hidden = try ForwardPass(Policy(model))([Run(KVSequence(model), fixture.ids, wanted: true)])
+    let hidden = try ForwardPass(model)([Run(KVSequence(Policy(model)), fixture.ids, wanted: true)])
     let (logits, logSum) = Head(model).logits(hidden)
     for want in fixture.positions {
       let got = want.ids.map { logits[want.position, $0] }

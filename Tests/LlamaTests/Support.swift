@@ -162,7 +162,7 @@ func bits(_ values: [[Float]]) -> [[UInt32]] { values.map(bits) }
 extension Policy {
   /// Log-probability of every token but the first, in one pass.
   func logProbs(_ tokens: [TokenID]) throws -> [Float] {
-    let hidden = try ForwardPass(self)([Run(KVSequence(model), tokens.dropLast(), wanted: true)])
+    let hidden = try ForwardPass(model)([Run(KVSequence(self), tokens.dropLast(), wanted: true)])
     return try Head(model).logProbs(hidden, targets: Array(tokens.dropFirst()))
   }
 }

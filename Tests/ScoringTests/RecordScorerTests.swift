@@ -1,3 +1,4 @@
+import Adapters
 import Foundation
 import GGUF
 import Generation
@@ -128,12 +129,28 @@ struct RecordScorerTests {
     #expect(fields["ratio"] == .number(up - down))
   }
 
+  @Test func policyAndReferenceAreScoredAsEachAlone() throws {
+    let other = try otherPolicy()
+    let lines = try sampled(Self.prompts, samples: 2).map { try JSONLines.line($0) }
+    let alone = try score(lines)
+    let records = try JSONLines.parse(ScoreRecord.self, Data(lines.joined()), file: "test")
+    var others: [ScoredRecord] = []
+    try RecordScorer(other, encoder: encoder).run(records, isCancelled: { false }, onRecord: { others.append($0) })
+    for (i, result) in try score(lines, reference: other).enumerated() {
+      #expect(result.scores.map(\.logps) == alone[i].scores.map(\.logps))
+      #expect(result.scores.map(\.referenceLogps) == others[i].scores.map { Optional($0.logps) })
+      #expect(result.scores.allSatisfy { $0.ratio != 0 })
+    }
+  }
+
   private func otherPolicy() throws -> Policy {
-    let path = try temporaryFolder() + "/other.gguf"
-    var tiny = TinyModel()
-    tiny.seed = 2
-    try tiny.write(to: path)
-    return try Policy(LlamaModel(GGUFFile.open(path), precision: .int16, kernels: #require(Kernels(threads: 1))))
+    let adapter = LoRAAdapter.fresh(architecture: "llama", rank: 2, alpha: 4, seed: 2, shapes: model.adaptable)
+    for module in adapter.modules {
+      for (i, value) in Seeded(2, module.name).normals(module.b.count, deviation: 0.2).enumerated() {
+        module.b.buffer[i] = value
+      }
+    }
+    return try Policy(model, adapter: adapter)
   }
 
   @Test func aBadRecordIsNamedByItsPlace() throws {

@@ -1,3 +1,4 @@
+import Adapters
 import Foundation
 import GGUF
 import Llama
@@ -46,6 +47,46 @@ struct ScorerTests {
     let one = try Scorer(Policy(model(threads: 1))).logProbs(requests, isCancelled: { false })
     let two = try Scorer(Policy(model(threads: 2))).logProbs(requests, isCancelled: { false })
     #expect(one == two)
+  }
+
+  /// The base, an adapter of all layers, a wider one of two, and the first one at half its scale.
+  private func policies(_ model: LlamaModel) throws -> [Policy] {
+    func adapter(_ rank: Int, _ shapes: [LoRAShape]) -> LoRAAdapter {
+      let adapter = LoRAAdapter.fresh(architecture: "llama", rank: rank, alpha: 8, seed: 3, shapes: shapes)
+      for module in adapter.modules {
+        for (i, value) in Seeded(4, module.name).normals(module.b.count, deviation: 0.2).enumerated() {
+          module.b.buffer[i] = value
+        }
+      }
+      return adapter
+    }
+    let all = adapter(4, model.adaptable)
+    let some = adapter(8, model.adaptable.filter { $0.name.contains("attn_v") || $0.name.contains("ffn_up") })
+    return [
+      try Policy(model), try Policy(model, adapter: all), try Policy(model, adapter: some),
+      try Policy(model, adapter: all, scale: 0.5),
+    ]
+  }
+
+  @Test(arguments: [1, 7, 64, 512], [1, 2, 3])
+  func policiesInOnePassGiveWhatEachGivesAlone(rows: Int, threads: Int) throws {
+    let policies = try policies(model(threads: threads))
+    let alone = try policies.map { try Scorer($0).logProbs(requests, isCancelled: { false }) }
+    #expect(Set(alone).count == policies.count, "the policies should differ")
+    let together = try Scorer(policies, maximumRows: rows).logProbsPerPolicy(requests, isCancelled: { false })
+    #expect(together == alone)
+    let other = try Scorer(policies.reversed(), maximumRows: rows)
+      .logProbsPerPolicy(requests.reversed(), isCancelled: { false })
+    #expect(other == alone.reversed().map { $0.reversed() })
+  }
+
+  @Test func progressCountsRequestsNotPolicies() throws {
+    var done: [Int] = []
+    let scorer = Scorer(try Array(policies(model()).prefix(2)), maximumRows: 64)
+    _ = try scorer.logProbsPerPolicy(requests, onProgress: { done.append($0) }, isCancelled: { false })
+    #expect(done == [1, 2, 3], "each request fills a batch by itself")
+    let results = try scorer.logProbsPerPolicy([], isCancelled: { false })
+    #expect(results == [[], []], "no request, no score, under each policy")
   }
 
   @Test func everyTokenHasItsShapeAndTheDistributionAddsUpToOne() throws {

@@ -8,7 +8,7 @@ private let sizes = [
 
 private func gemm(_ k: Kernels, _ out: [Float], _ a: Matrix, _ b: Matrix, accumulate: Bool) -> [Float] {
   let y = guarded(a.rows, b.columns, out)
-  k.gemm(y, a, b, rows: a.rows, accumulate: accumulate)
+  k.gemm(y, a, b, rows: 0..<a.rows, accumulate: accumulate)
   expectGuard(y, "gemm")
   return Array(y.values.prefix(a.rows * b.columns))
 }
