@@ -122,15 +122,12 @@ typedef struct {
     unit_scales scales[2];
 } panel;
 
-K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], const uint8_t *const next[2], size_t n,
-                     k_format format, k_integers kind) {
-    const size_t unit_bytes = 16 * (size_t)unit_of(format) * k_format_facts(format).block_bytes / k_format_facts(format).block_values;
+K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
     const int unit = unit_of(format), unit_words = unit / (kind == K_INT16 ? 2 : 4), zero = zero_point(format, kind);
     for (size_t h = 0; h < 2; h++) {
         load_scales(&to->scales[h], row + 16 * h, format, n);
         for (size_t u = 0; u < n / (size_t)unit; u++) {
             __m512i words[64];
-            prefetch(next[h], u * unit_bytes, (u + 1) * unit_bytes);
             expand_unit(words, row + 16 * h, u, format, kind);
 #pragma clang loop unroll(full)
             for (int w = 0; w < unit_words; w++)
@@ -140,9 +137,19 @@ K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], const uint8_t
     }
 }
 
-/* acc [tokens][2] += n values of the panel times the tokens. */
-K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n, bool start, k_format format,
-                   k_integers kind, int tokens) {
+/* Memory to ask for while there is arithmetic to do: `step` lines with every group of a tile. */
+typedef struct {
+    const uint8_t *at, *end;
+    size_t step;
+} fetch;
+
+K_INLINE void fetch_lines(fetch *f) {
+    for (size_t i = 0; i < f->step && f->at < f->end; i++, f->at += 64) _mm_prefetch((const char *)f->at, _MM_HINT_T1);
+}
+
+/* sums [tokens][32] += n values of the panel times the tokens. */
+K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n, bool start, fetch *ahead,
+                   k_format format, k_integers kind, int tokens) {
     const int group = group_values(format), words = group / (kind == K_INT16 ? 2 : 4);
     const int zero = kind == K_INT8 ? zero_point(format, kind) : 0;
     __m512 acc[TOKENS][2];
@@ -152,6 +159,7 @@ K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n
             acc[t][h] = start ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + t * K_PANEL + 16 * h);
     for (int g = 0; g < (int)n / group; g++) {
         __m512i sum[TOKENS][2];
+        fetch_lines(ahead);
 #pragma clang loop unroll(full)
         for (int t = 0; t < tokens; t++) sum[t][0] = sum[t][1] = _mm512_setzero_si512();
 #pragma clang loop unroll(full)
@@ -178,21 +186,21 @@ K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n
         for (int h = 0; h < 2; h++) _mm512_storeu_ps(sums + t * K_PANEL + 16 * h, acc[t][h]);
 }
 
-/* Tokens [begin, end), at most ROWS, for the 32 outputs from o on, with `sums [ROWS, K_PANEL]`. */
+/* Tokens [begin, end), at most ROWS, with `sums [ROWS, K_PANEL]` of the panel's outputs. */
 K_INLINE void panel_tokens(const k_product *p, const panel *w, float *sums, size_t begin, size_t end, size_t first,
-                           size_t n, k_format format, k_integers kind) {
-    for (size_t t = begin; t < end;) {
-        /* As few tiles as can be, of about the same size. */
-        const size_t rest = end - t, tiles = (rest + TOKENS - 1) / TOKENS, tokens = (rest + tiles - 1) / tiles;
+                           size_t n, fetch ahead, k_format format, k_integers kind) {
+    const size_t tiles = (end - begin + TOKENS - 1) / TOKENS, groups = n / (size_t)group_values(format);
+    ahead.step = 1 + (size_t)(ahead.end - ahead.at) / 64 / (tiles * groups);
+    for (size_t i = 0; i < tiles; i++) { /* tiles of about the same size */
+        const size_t t = begin + (end - begin) * i / tiles, tokens = begin + (end - begin) * (i + 1) / tiles - t;
         k_activations x[TOKENS];
-        for (size_t i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, t + i, first, p->n_in);
+        for (size_t k = 0; k < tokens; k++) x[k] = k_activations_at(p->x, t + k, first, p->n_in);
         float *to = sums + (t - begin) * K_PANEL;
-#define TILE(tokens) case tokens: tile(to, w, x, n, first == 0, format, kind, tokens); break
+#define TILE(tokens) case tokens: tile(to, w, x, n, first == 0, &ahead, format, kind, tokens); break
         switch (tokens) {
             TILE(1); TILE(2); TILE(3); TILE(4); TILE(5); TILE(6);
         }
 #undef TILE
-        t += tokens;
     }
 }
 
@@ -224,10 +232,11 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
             for (size_t first = 0; first < p->n_in; first += K_CHUNK) {
                 const size_t n = p->n_in - first < K_CHUNK ? p->n_in - first : K_CHUNK;
                 const size_t offset = first / facts.block_values * facts.block_bytes;
-                const uint8_t *ahead[2] = {next + 16 * offset, next + 16 * (row_bytes + offset)};
+                const size_t bytes = n / facts.block_values * facts.block_bytes;
+                const fetch ahead = {next + K_PANEL * offset, next + K_PANEL * (offset + bytes), 0};
                 row_pointers(row, p->w + o * row_bytes + offset, row_bytes, outputs);
-                expand(&w, row, ahead, n, format, kind);
-                panel_tokens(p, &w, sums, t, last, first, n, format, kind);
+                expand(&w, row, n, format, kind);
+                panel_tokens(p, &w, sums, t, last, first, n, ahead, format, kind);
             }
             for (size_t i = t; i < last; i++)
                 for (size_t h = 0; h < 2; h++)
