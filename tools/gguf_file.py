@@ -19,8 +19,13 @@ FORMATS = {
     1: ("F16", 1, 2),
     2: ("Q4_0", 32, 18),
     3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
     8: ("Q8_0", 32, 34),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
     12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
     14: ("Q6_K", 256, 210),
     30: ("BF16", 1, 2),
 }
@@ -115,19 +120,70 @@ def q4_1(b):
     return half(b[:, 0:2]) * nibbles(b[:, 4:]) + half(b[:, 2:4])
 
 
+def bits_of_32(b):
+    """[n, 4] -> [n, 32]: bit j of the 32, lowest first."""
+    return np.unpackbits(np.ascontiguousarray(b), axis=-1, bitorder="little").astype(np.float64)
+
+
+def q5_0(b):
+    return half(b[:, 0:2]) * (nibbles(b[:, 6:]) + 16 * bits_of_32(b[:, 2:6]) - 16)
+
+
+def q5_1(b):
+    return half(b[:, 0:2]) * (nibbles(b[:, 8:]) + 16 * bits_of_32(b[:, 4:8])) + half(b[:, 2:4])
+
+
 def q8_0(b):
     return half(b[:, 0:2]) * b[:, 2:].view(np.int8)
 
 
-def q4_k(b):
-    """Eight groups of 32 with 6-bit scale and minimum, packed in 12 bytes; groups share nibbles in pairs."""
-    packed = b[:, 4:16]
+def planes(bytes_, width, count):
+    """[n, 32 k] -> [n, k * count, 32]: each 32 bytes hold `count` rows of `width`-bit numbers, lowest bits first."""
+    shifts = (width * np.arange(count, dtype=np.uint8)).reshape(1, 1, count, 1)
+    rows = bytes_.reshape(len(bytes_), -1, 1, 32) >> shifts & np.uint8(2**width - 1)
+    return rows.reshape(len(bytes_), -1, 32).astype(np.float64)
+
+
+def groups(d, scale, q):
+    """d [n, 1] times scale [n, groups] times q in groups of equal length: [n, 256]."""
+    return ((d * scale)[:, :, None] * q.reshape(len(q), scale.shape[1], -1)).reshape(-1, 256)
+
+
+def q2_k(b):
+    """Sixteen groups of 16, each with a byte of scale (low) and minimum (high)."""
+    scale, minimum = (b[:, 0:16] & 15).astype(np.float64), (b[:, 0:16] >> 4).astype(np.float64)
+    values = groups(half(b[:, 80:82]), scale, planes(b[:, 16:80], 2, 4))
+    return values - groups(half(b[:, 82:84]), minimum, np.ones((len(b), 256)))
+
+
+def q3_k(b):
+    """Sixteen groups of 16; a clear bit in the first 32 bytes lowers a value by 4; scales are 4 and 2 bits of 12 bytes."""
+    q = planes(b[:, 32:96], 2, 4) - 4 * (1 - planes(b[:, 0:32], 1, 8))
+    low = np.concatenate([b[:, 96:104] & 15, b[:, 96:104] >> 4], axis=1).astype(np.float64)
+    high = np.concatenate([b[:, 104:108] >> shift & 3 for shift in (0, 2, 4, 6)], axis=1).astype(np.float64)
+    return groups(half(b[:, 108:110]), low + 16 * high - 32, q)
+
+
+def six_bit_pairs(packed):
+    """Scales and minima of eight groups, packed in 12 bytes."""
     low, middle, high = packed[:, 0:4], packed[:, 4:8], packed[:, 8:12]
     scale = np.concatenate([low & 63, (high & 15) | (low >> 6 << 4)], axis=1)
     minimum = np.concatenate([middle & 63, (high >> 4) | (middle >> 6 << 4)], axis=1)
-    q = nibbles(b[:, 16:].reshape(-1, 4, 32)).reshape(-1, 8, 32)
-    d, d_min = half(b[:, 0:2])[:, :, None], half(b[:, 2:4])[:, :, None]
-    return (d * scale[:, :, None] * q - d_min * minimum[:, :, None]).reshape(-1, 256)
+    return scale.astype(np.float64), minimum.astype(np.float64)
+
+
+def q4_k(b):
+    """Eight groups of 32, which share nibbles in pairs."""
+    scale, minimum = six_bit_pairs(b[:, 4:16])
+    values = groups(half(b[:, 0:2]), scale, planes(b[:, 16:], 4, 2))
+    return values - groups(half(b[:, 2:4]), minimum, np.ones((len(b), 256)))
+
+
+def q5_k(b):
+    """As Q4_K, and 32 bytes with a fifth bit for each of the eight groups."""
+    scale, minimum = six_bit_pairs(b[:, 4:16])
+    values = groups(half(b[:, 0:2]), scale, planes(b[:, 48:], 4, 2) + 16 * planes(b[:, 16:48], 1, 8))
+    return values - groups(half(b[:, 2:4]), minimum, np.ones((len(b), 256)))
 
 
 def q6_k(b):
@@ -142,5 +198,6 @@ def q6_k(b):
 
 
 DEQUANTISERS = {
-    "F32": f32, "F16": f16, "BF16": bf16, "Q4_0": q4_0, "Q4_1": q4_1, "Q8_0": q8_0, "Q4_K": q4_k, "Q6_K": q6_k,
+    "F32": f32, "F16": f16, "BF16": bf16, "Q4_0": q4_0, "Q4_1": q4_1, "Q5_0": q5_0, "Q5_1": q5_1,
+    "Q8_0": q8_0, "Q2_K": q2_k, "Q3_K": q3_k, "Q4_K": q4_k, "Q5_K": q5_k, "Q6_K": q6_k,
 }  # fmt: skip

@@ -13,7 +13,10 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 SEED = 20240
 # Byte offsets of the float16 fields in a block.
-HALVES = {"F32": [], "F16": [], "BF16": [], "Q4_0": [0], "Q4_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q6_K": [208]}
+HALVES = {
+    "F32": [], "F16": [], "BF16": [], "Q4_0": [0], "Q4_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q6_K": [208],
+    "Q5_0": [0], "Q5_1": [0, 2], "Q2_K": [80, 82], "Q3_K": [108], "Q5_K": [0, 2],
+}
 # Normal, one, negative, zero, smallest denormal, largest denormal, largest, infinity.
 SCALES = [0x2E66, 0x3C00, 0xAC10, 0x0000, 0x0001, 0x03FF, 0x7BFF, 0x7C00]
 
@@ -26,8 +29,8 @@ def blocks_of(name, rng):
         blocks[-2, :] = 255
         blocks[-1, :] = 0
         for i in range(count):
-            for offset in HALVES[name]:
-                scale = np.array([SCALES[i % len(SCALES)]], dtype="<u2")
+            for field, offset in enumerate(HALVES[name]):  # scale and minimum differ
+                scale = np.array([SCALES[(i + field) % len(SCALES)]], dtype="<u2")
                 blocks[i, offset : offset + 2] = scale.view(np.uint8)
     return blocks
 

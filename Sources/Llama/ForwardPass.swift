@@ -48,7 +48,9 @@ public final class ForwardPass {
   ///
   /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
   public static func bytes(_ config: LlamaConfig, ranks: Int = 0, maximumRows: Int) -> Int {
-    let perRow = BlockTape.bytesPerRow(config, ranks: ranks) + 3 * config.dim * 4 + QuantizedRows.bytes(values: BlockTape.widest(config))
+    let perRow =
+      BlockTape.bytesPerRow(config, ranks: ranks) + 3 * config.dim * 4
+      + QuantizedRows.bytes(values: BlockTape.widest(config))
     return maximumRows * perRow
   }
 

@@ -12,9 +12,19 @@ public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIte
   // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q4_1 = WeightFormat(id: K_Q4_1)
   // swift-format-ignore: AlwaysUseLowerCamelCase
+  public static let q5_0 = WeightFormat(id: K_Q5_0)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  public static let q5_1 = WeightFormat(id: K_Q5_1)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q8_0 = WeightFormat(id: K_Q8_0)
   // swift-format-ignore: AlwaysUseLowerCamelCase
+  public static let q2_K = WeightFormat(id: K_Q2_K)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  public static let q3_K = WeightFormat(id: K_Q3_K)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q4_K = WeightFormat(id: K_Q4_K)
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  public static let q5_K = WeightFormat(id: K_Q5_K)
   // swift-format-ignore: AlwaysUseLowerCamelCase
   public static let q6_K = WeightFormat(id: K_Q6_K)
 

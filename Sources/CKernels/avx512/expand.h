@@ -6,12 +6,20 @@
 #include "transpose.h"
 
 /* Values expanded together, so that no byte is read twice; and what is taken from every weight. */
-K_INLINE int unit_of(k_format format) { return format == K_Q6_K ? 128 : format == K_Q4_K ? 64 : 32; }
+K_INLINE int unit_of(k_format format) {
+    switch (format) {
+    case K_Q2_K: case K_Q3_K: case K_Q6_K: return 128;
+    case K_Q4_K: case K_Q5_K: return 64;
+    default: return 32;
+    }
+}
 
 K_INLINE int zero_point(k_format format, k_integers kind) {
     switch (format) {
     case K_Q4_0: return 8;
+    case K_Q5_0: return 16;
     case K_Q8_0: return kind == K_INT8 ? 128 : 0;
+    case K_Q3_K: return 4;
     case K_Q6_K: return 32;
     default: return 0;
     }
@@ -19,6 +27,11 @@ K_INLINE int zero_point(k_format format, k_integers kind) {
 
 K_INLINE __m512i bits(__m512i v, int shift, int mask) {
     return _mm512_and_si512(_mm512_srli_epi32(v, (unsigned)shift), _mm512_set1_epi32(mask));
+}
+
+/* v plus `value` in every byte in which `from` has the bit `bit`. */
+K_INLINE __m512i add_bit(__m512i v, __m512i from, __m512i bit, char value) {
+    return _mm512_mask_add_epi8(v, _mm512_test_epi8_mask(from, bit), v, _mm512_set1_epi8(value));
 }
 
 /* words[word...] from 16 bytes of each row, a value a byte. */
@@ -50,6 +63,27 @@ K_INLINE void words_of_nibbles(__m512i *words, int low, int high, const __m512i 
     }
 }
 
+/* Byte `byte` of every dword, four times. */
+K_INLINE __m512i spread(__m512i v, int byte) {
+    const __m512i first = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    return _mm512_shuffle_epi8(v, _mm512_add_epi8(first, _mm512_set1_epi8((char)byte)));
+}
+
+/* A block of Q5_0 or Q5_1: the dword at `qh` has the fifth bits of 32 values, whose nibbles follow. */
+K_INLINE void words_of_five_bits(__m512i *words, const uint8_t *const row[16], size_t qh, k_integers kind) {
+    __m512i v[4], fifth[4], low[4], high[4];
+    load_lanes(fifth, row, qh); /* of which the first is wanted */
+    load_lanes(v, row, qh + 4);
+#pragma clang loop unroll(full)
+    for (int c = 0; c < 4; c++) { /* two words take their bits from one byte */
+        const __m512i bit = _mm512_set1_epi32(c % 2 ? (int)0x80402010 : 0x08040201);
+        low[c] = add_bit(bits(v[c], 0, 0x0f0f0f0f), spread(fifth[0], c / 2), bit, 16);
+        high[c] = add_bit(bits(v[c], 4, 0x0f0f0f0f), spread(fifth[0], 2 + c / 2), bit, 16);
+    }
+    words_of_bytes(words, 0, low, kind);
+    words_of_bytes(words, kind == K_INT8 ? 4 : 8, high, kind);
+}
+
 /* One unit of 16 rows: words[unit / 2] in int16, words[unit / 4] in int8. `row` points at the chunk, `u` counts units. */
 K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u, k_format format, k_integers kind) {
     const int sixteen = kind == K_INT8 ? 4 : 8; /* words of 16 values */
@@ -62,6 +96,43 @@ K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u
     case K_Q4_1:
         load_lanes(v, row, u * sizeof(k_block_q4_1) + offsetof(k_block_q4_1, qs));
         words_of_nibbles(words, 0, sixteen, v, kind);
+        break;
+    case K_Q5_0: words_of_five_bits(words, row, u * sizeof(k_block_q5_0) + offsetof(k_block_q5_0, qh), kind); break;
+    case K_Q5_1: words_of_five_bits(words, row, u * sizeof(k_block_q5_1) + offsetof(k_block_q5_1, qh), kind); break;
+    case K_Q2_K:
+    case K_Q3_K: /* half a block; see q2_k_value and q3_k_value */
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) { /* 16 bytes: half of each of four groups of 32 */
+            const size_t qs = format == K_Q2_K ? offsetof(k_block_q2_k, qs) : offsetof(k_block_q3_k, qs);
+            load_lanes(v, row, qs + 32 * u + 16 * (size_t)part);
+            if (format == K_Q3_K) load_lanes(high, row, offsetof(k_block_q3_k, qh) + 16 * (size_t)part);
+#pragma clang loop unroll(full)
+            for (int g = 0; g < 4; g++) {
+                const __m512i third = _mm512_set1_epi8((char)(1 << (4 * u + (size_t)g)));
+                __m512i q[4];
+#pragma clang loop unroll(full)
+                for (int c = 0; c < 4; c++) {
+                    q[c] = bits(v[c], 2 * g, 0x03030303);
+                    if (format == K_Q3_K) q[c] = add_bit(q[c], high[c], third, 4);
+                }
+                words_of_bytes(words, (2 * g + part) * sixteen, q, kind);
+            }
+        }
+        break;
+    case K_Q5_K: /* as Q4_K, and byte j of another 32 holds the fifth bit of value j of eight groups */
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) {
+            load_lanes(v, row, offsetof(k_block_q5_k, qs) + 32 * u + 16 * (size_t)part);
+            load_lanes(high, row, offsetof(k_block_q5_k, qh) + 16 * (size_t)part);
+#pragma clang loop unroll(full)
+            for (int g = 0; g < 2; g++) {
+                const __m512i fifth = _mm512_set1_epi8((char)(1 << (2 * u + (size_t)g)));
+                __m512i q[4];
+#pragma clang loop unroll(full)
+                for (int c = 0; c < 4; c++) q[c] = add_bit(bits(v[c], 4 * g, 0x0f0f0f0f), high[c], fifth, 16);
+                words_of_bytes(words, (2 * g + part) * sixteen, q, kind);
+            }
+        }
         break;
     case K_Q4_K: /* byte j of 32 holds value j of two groups */
 #pragma clang loop unroll(full)
@@ -106,7 +177,7 @@ K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u
             }
         }
         break;
-    default: break; /* floats have no integers */
+    case K_F32: case K_F16: case K_BF16: case K_FORMAT_COUNT: break; /* floats have no integers */
     }
 }
 
@@ -126,7 +197,38 @@ K_INLINE void load_halves(__m512 *out, const uint8_t *const row[16], size_t offs
     }
 }
 
-/* d and dmin, then the twelve bytes of scales and minima; see k_q4_k_scale. */
+K_INLINE __m512 scaled(__m512 d, __m512i scale) { return _mm512_mul_ps(d, _mm512_cvtepi32_ps(scale)); }
+K_INLINE __m512 negated(__m512 v) { return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f)); }
+
+/* Nibbles; d and dmin are the last dword of the block. */
+K_INLINE void scales_q2_k(unit_scales *to, const uint8_t *const row[16]) {
+    __m512i scales[4], tail[4];
+    load_lanes(scales, row, 0);
+    load_lanes(tail, row, sizeof(k_block_q2_k) - 16);
+    const __m512 d = low_halves(tail[3]), dmin = high_halves(tail[3]);
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 16; g++) {
+        to->scale[g] = scaled(d, bits(scales[g / 4], g % 4 * 8, 15));
+        to->minimum[g] = negated(scaled(dmin, bits(scales[g / 4], g % 4 * 8 + 4, 15)));
+    }
+}
+
+/* The last 16 bytes of the block are two of qs, the twelve of the scales, and d; see q3_k_scale. */
+K_INLINE void scales_q3_k(unit_scales *to, const uint8_t *const row[16]) {
+    __m512i tail[4], part[3];
+    load_lanes(tail, row, sizeof(k_block_q3_k) - 16);
+    for (int i = 0; i < 3; i++)
+        part[i] = _mm512_or_si512(_mm512_srli_epi32(tail[i], 16), _mm512_slli_epi32(tail[i + 1], 16));
+    const __m512 d = high_halves(tail[3]);
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 16; g++) {
+        __m512i low = bits(part[g / 4 % 2], g % 4 * 8 + g / 8 * 4, 15), high = bits(part[2], g % 4 * 8 + g / 4 * 2, 3);
+        __m512i six = _mm512_or_si512(low, _mm512_slli_epi32(high, 4));
+        to->scale[g] = scaled(d, _mm512_sub_epi32(six, _mm512_set1_epi32(32)));
+    }
+}
+
+/* Q4_K and Q5_K: d and dmin, then the twelve bytes of scales and minima; see k_q4_k_scale. */
 K_INLINE void scales_q4_k(unit_scales *to, const uint8_t *const row[16]) {
     const __m512i six = _mm512_set1_epi32(63), four = _mm512_set1_epi32(15), two = _mm512_set1_epi32(48);
     __m512i head[4];
@@ -145,8 +247,8 @@ K_INLINE void scales_q4_k(unit_scales *to, const uint8_t *const row[16]) {
             m = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(c, 4), four),
                                 _mm512_and_si512(_mm512_srli_epi32(b, 2), two));
         }
-        to->scale[j] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(s));
-        to->minimum[j] = _mm512_xor_ps(_mm512_mul_ps(dmin, _mm512_cvtepi32_ps(m)), _mm512_set1_ps(-0.0f));
+        to->scale[j] = scaled(d, s);
+        to->minimum[j] = negated(scaled(dmin, m));
     }
 }
 
@@ -158,7 +260,7 @@ K_INLINE void scales_q6_k(unit_scales *to, const uint8_t *const row[16]) {
 #pragma clang loop unroll(full)
     for (int g = 0; g < 16; g++) {
         __m512i s = _mm512_srai_epi32(_mm512_slli_epi32(scales[g / 4], (unsigned)(24 - g % 4 * 8)), 24);
-        to->scale[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(s));
+        to->scale[g] = scaled(d, s);
     }
 }
 
@@ -170,9 +272,16 @@ K_INLINE void load_scales(unit_scales *to, const uint8_t *const row[16], k_forma
         load_halves(to->scale, row, 0, sizeof(k_block_q4_1), n / 32);
         load_halves(to->minimum, row, offsetof(k_block_q4_1, m), sizeof(k_block_q4_1), n / 32);
         break;
+    case K_Q5_0: load_halves(to->scale, row, 0, sizeof(k_block_q5_0), n / 32); break;
+    case K_Q5_1:
+        load_halves(to->scale, row, 0, sizeof(k_block_q5_1), n / 32);
+        load_halves(to->minimum, row, offsetof(k_block_q5_1, m), sizeof(k_block_q5_1), n / 32);
+        break;
     case K_Q8_0: load_halves(to->scale, row, 0, sizeof(k_block_q8_0), n / 32); break;
-    case K_Q4_K: scales_q4_k(to, row); break;
+    case K_Q2_K: scales_q2_k(to, row); break;
+    case K_Q3_K: scales_q3_k(to, row); break;
+    case K_Q4_K: case K_Q5_K: scales_q4_k(to, row); break;
     case K_Q6_K: scales_q6_k(to, row); break;
-    default: break;
+    case K_F32: case K_F16: case K_BF16: case K_FORMAT_COUNT: break; /* floats have no scales */
     }
 }

@@ -7,9 +7,9 @@
 
 enum { TOKENS = 6, DIRECT = 2, ROWS = 512 };
 
-/* What the weights of a group have besides integers: the group's length is 16 for Q6_K, 32 for the others. */
-K_INLINE int group_values(k_format format) { return format == K_Q6_K ? 16 : 32; }
-K_INLINE bool with_minimum(k_format format) { return format == K_Q4_1 || format == K_Q4_K; }
+/* Weights that share a scale; whether they also share a minimum. */
+K_INLINE int group_values(k_format format) { return (int)group_of(format); }
+K_INLINE bool with_minimum(k_format format) { return has_minimum(format); }
 
 static void quantize_avx512(k_activations to, const float *x, size_t n) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
@@ -65,7 +65,9 @@ K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum,
     const int block = g * group_values(format) / K_ACT_BLOCK;
     __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[block]));
     acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, acc);
-    return with_minimum(format) ? _mm512_fmadd_ps(_mm512_set1_ps(x.sum[block]), minimum, acc) : acc;
+    if (!with_minimum(format)) return acc;
+    float x_sum = group_values(format) == 32 ? x.sum[block] : (float)x.total[g] * x.scale[block];
+    return _mm512_fmadd_ps(_mm512_set1_ps(x_sum), minimum, acc);
 }
 
 /* ---- Few tokens ---- */
@@ -246,25 +248,27 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
     }
 }
 
-#define LINEAR(name, format, kind) \
-    static void name(const k_product *p, size_t begin, size_t end) { linear_format(p, begin, end, format, kind); }
+/* One function for each format and kind, so that the compiler sees both. */
+#define X(id, name, type, values, bytes)                                                                             \
+    static void int16_##id(const k_product *p, size_t begin, size_t end) { linear_format(p, begin, end, id, K_INT16); } \
+    static void int8_##id(const k_product *p, size_t begin, size_t end) { linear_format(p, begin, end, id, K_INT8); }
+K_BLOCK_FORMATS(X)
+#undef X
 
-#define LINEAR_OF_KIND(name, kind)                                            \
-    LINEAR(name##_q4_0, K_Q4_0, kind)                                         \
-    LINEAR(name##_q4_1, K_Q4_1, kind)                                         \
-    LINEAR(name##_q8_0, K_Q8_0, kind)                                         \
-    LINEAR(name##_q4_k, K_Q4_K, kind)                                         \
-    LINEAR(name##_q6_k, K_Q6_K, kind)                                         \
-    static void name(const k_product *p, size_t begin, size_t end) {          \
-        switch (p->format) {                                                  \
-        case K_Q4_0: name##_q4_0(p, begin, end); break;                       \
-        case K_Q4_1: name##_q4_1(p, begin, end); break;                       \
-        case K_Q8_0: name##_q8_0(p, begin, end); break;                       \
-        case K_Q4_K: name##_q4_k(p, begin, end); break;                       \
-        case K_Q6_K: name##_q6_k(p, begin, end); break;                       \
-        default: break; /* floats have no integers */                         \
-        }                                                                     \
+static void linear_int16(const k_product *p, size_t begin, size_t end) {
+    switch (p->format) {
+#define X(id, name, type, values, bytes) case id: int16_##id(p, begin, end); break;
+        K_BLOCK_FORMATS(X)
+#undef X
+    default: break; /* floats have no integers */
     }
+}
 
-LINEAR_OF_KIND(linear_int16, K_INT16)
-LINEAR_OF_KIND(linear_int8, K_INT8)
+static void linear_int8(const k_product *p, size_t begin, size_t end) {
+    switch (p->format) {
+#define X(id, name, type, values, bytes) case id: int8_##id(p, begin, end); break;
+        K_BLOCK_FORMATS(X)
+#undef X
+    default: break; /* floats have no integers */
+    }
+}

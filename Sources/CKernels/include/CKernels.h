@@ -22,15 +22,24 @@
 /* ---- Formats -------------------------------------------------------------------------------- */
 
 /* enum case, name in the file, type id in the file, values per block, bytes per block */
-#define K_FORMATS(X)                 \
+#define K_FLOAT_FORMATS(X)           \
     X(K_F32,  "F32",   0,   1,   4)  \
     X(K_F16,  "F16",   1,   1,   2)  \
-    X(K_BF16, "BF16", 30,   1,   2)  \
+    X(K_BF16, "BF16", 30,   1,   2)
+
+#define K_BLOCK_FORMATS(X)           \
     X(K_Q4_0, "Q4_0",  2,  32,  18)  \
     X(K_Q4_1, "Q4_1",  3,  32,  20)  \
+    X(K_Q5_0, "Q5_0",  6,  32,  22)  \
+    X(K_Q5_1, "Q5_1",  7,  32,  24)  \
     X(K_Q8_0, "Q8_0",  8,  32,  34)  \
+    X(K_Q2_K, "Q2_K", 10, 256,  84)  \
+    X(K_Q3_K, "Q3_K", 11, 256, 110)  \
     X(K_Q4_K, "Q4_K", 12, 256, 144)  \
+    X(K_Q5_K, "Q5_K", 13, 256, 176)  \
     X(K_Q6_K, "Q6_K", 14, 256, 210)
+
+#define K_FORMATS(X) K_FLOAT_FORMATS(X) K_BLOCK_FORMATS(X)
 
 typedef enum {
 #define X(id, name, type, values, bytes) id,
@@ -94,12 +103,14 @@ typedef struct {
  *   x  [rows of `to`, n]  x_stride floats from row to row */
 void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_stride, size_t n);
 
-/* y[t, o] = sum over i of x[t, i] * w[o, i], activations as integers, weights of a block format (Q4_0 and later).
+/* y[t, o] = sum over i of x[t, i] * w[o, i], activations as integers, weights of a block format.
  * `w` is [n_out, n_in], rows contiguous. Overwrites y; n_in is a multiple of the format's block.
  *
- * For each group g of weights with one scale (32 values; 16 for Q6_K), ascending:
+ * For each group g of weights with one scale (32 values; 16 for Q2_K, Q3_K, Q6_K), ascending:
  *     acc = fma((float)(exact integer dot), w_scale[g] * x_scale[block], acc)
- * and, for formats with a minimum, then  acc = fma(x_sum[block], w_min[g], acc)  (Q4_K: w_min = -(dmin * m)). */
+ * and, for formats with a minimum, then  acc = fma(x_sum, w_min[g], acc)  where
+ *     x_sum = sum[block], for groups of 16 (Q2_K) (float)total[g] * x_scale[block];  w_min = m of Q4_1 and Q5_1,
+ *     -(dmin * minimum[g]) of Q2_K, Q4_K and Q5_K. */
 void k_linear_integers(k_context c, float *y, size_t y_stride, k_activations x, const void *w, k_format format,
                        size_t n_out, size_t n_in);
 
