@@ -32,10 +32,10 @@ K_INLINE void tile(float *sums, const panel *w, size_t at, const k_activations *
             const int32_t *of_x = x[t].total + g * group / 16;
             for (size_t h = 0; h < PARTS; h++) sum[t][h] = -zero * (group == 16 ? of_x[0] : of_x[0] + of_x[1]);
         }
-#pragma clang loop unroll(full)
+#pragma clang loop unroll(disable) /* or else the compiler keeps all words in registers, which it has not */
         for (size_t first = 0; first < count; first += run) {
             partial part[TOKENS][PARTS] = {0};
-#pragma clang loop unroll(full)
+#pragma clang loop unroll_count(2)
             for (size_t i = g * count + first, last = i + run; i < last; i++) {
 #pragma clang loop unroll(full)
                 for (size_t t = 0; t < tokens; t++) {
