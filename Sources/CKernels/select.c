@@ -1,7 +1,12 @@
 /* Which tables this machine can run, best first. */
 #include "table.h"
 
-enum { MOST = 3 };
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+enum { MOST = 5 };
 
 /* The tables with code for this processor; the last is the scalar one. */
 static size_t supported(const k_table *tables[MOST]) {
@@ -13,7 +18,15 @@ static size_t supported(const k_table *tables[MOST]) {
         if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &k_avx512_vnni;
         tables[count++] = &k_avx512;
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) scalar = &k_scalar_fma;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        if (__builtin_cpu_supports("avxvnni")) tables[count++] = &k_avxvnni;
+        tables[count++] = &k_avx2;
+        scalar = &k_scalar_fma;
+    }
+#elif defined(__aarch64__) && defined(__linux__)
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) tables[count++] = &k_neon_dotprod;
+#elif defined(__aarch64__) && defined(__APPLE__)
+    tables[count++] = &k_neon_dotprod; /* every one of Apple's has dot products */
 #endif
     tables[count++] = scalar;
     return count;

@@ -79,7 +79,10 @@ struct k_table {
 
 extern const k_table k_scalar;
 extern const k_table k_scalar_fma;  /* the same source, compiled for processors with FMA */
+extern const k_table k_avx2;        /* AVX2 and FMA */
+extern const k_table k_avxvnni;     /* the same with VNNI's dot products */
 extern const k_table k_avx512;      /* AVX-512 F, BW, DQ, VL */
 extern const k_table k_avx512_vnni; /* the same with VNNI's dot products */
+extern const k_table k_neon_dotprod; /* aarch64 with dot products */
 
 #endif

@@ -1,0 +1,59 @@
+/* x86 with AVX2 and FMA: products of 16-bit pairs, then an addition; bytes go through 16-bit sums of products. */
+#pragma STDC FP_CONTRACT OFF
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "../table.h"
+
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#include "lanes.h"
+
+enum { TOKENS = 4 };
+
+typedef __m256i partial;
+
+/* Bits of a weight in its format. Formats not named here count as eight: right for all, only slower. */
+K_INLINE int weight_bits(k_format format) {
+    switch (format) {
+    case K_Q4_0: case K_Q4_1: case K_Q4_K: return 4;
+    case K_Q6_K: return 6;
+    default: return 8;
+    }
+}
+
+/* Two products with an activation of at most 127 are below 2^15 for a weight up to 128; 16 of them up to 15, 4 up to 63. */
+K_INLINE int most_words(k_format format) { return weight_bits(format) <= 4 ? 8 : weight_bits(format) <= 6 ? 2 : 1; }
+
+/* Bytes are multiplied without a sign, so weights below eight bits are held without one. */
+K_INLINE int zero_point(k_format format, k_integers kind) {
+    const int bits = weight_bits(format);
+    return kind == K_INT16 || bits == 8 || has_minimum(format) ? 0 : 1 << (bits - 1);
+}
+
+/* A run of one word has weights with a sign, which moves to the activation. */
+K_INLINE void add_word(partial *sum, words w, words x, k_integers kind, size_t run) {
+    const __m256i v = (__m256i)w, q = (__m256i)x;
+    if (kind == K_INT16)
+        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(v, q));
+    else if (run == 1)
+        *sum = _mm256_maddubs_epi16(_mm256_abs_epi8(v), _mm256_sign_epi8(q, v));
+    else
+        *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(v, q));
+}
+
+K_INLINE integral total(partial sum, k_integers kind, size_t run) {
+    return (integral)(kind == K_INT16 ? sum : _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+}
+
+#include "../lanes/table.h"
+#pragma clang attribute pop
+
+const k_table k_avx2 = K_LANES_TABLE("avx2");
+
+#endif
