@@ -137,7 +137,8 @@ class Race:
             for _, who in turns:
                 for work in self.options.works:
                     if (model, work, who) not in self.rates:
-                        self.note(f"{who} gave no rate for {work} on {model}")
+                        name = who if who in PEER_RUNS else f"parley {who}"
+                        self.note(f"{name} gave no rate for {work} on {model}")
 
     # The table
 

@@ -28,6 +28,7 @@ fetch() {
   local folder=$PEERS/src/${name//-/_}-${1##*==}
   if [[ ! -d $folder ]]; then
     [[ -f $folder.tar.gz ]] || pip download --quiet --no-deps --no-binary "$name" -d "$PEERS/src" "$1"
+    rm -rf "$folder.part"
     mkdir "$folder.part"
     tar -xzf "$folder.tar.gz" -C "$folder.part" --strip-components 1
     mv "$folder.part" "$folder"
@@ -38,11 +39,12 @@ fetch() {
 # build PREFIX TARGET…: builds the targets of `tree`, copies each llama-X to peers/bin/PREFIX-X.
 build() {
   local prefix=$1 target
+  local log=$PEERS/src/$prefix-build.log
   shift
-  cmake -S "$tree" -B "$tree/build" "${FLAGS[@]}" > "$PEERS/src/$prefix-cmake.log"
+  { cmake -S "$tree" -B "$tree/build" "${FLAGS[@]}" \
+    && nice -n 19 cmake --build "$tree/build" -j "$JOBS" --target "$@"; } > "$log" 2>&1 \
+    || { tail -30 "$log" >&2 && echo "peers: building $prefix failed, see $log" >&2 && exit 1; }
   for target in "$@"; do
-    nice -n 19 cmake --build "$tree/build" -j "$JOBS" --target "$target" > "$PEERS/src/$prefix-build.log" 2>&1 \
-      || { tail -30 "$PEERS/src/$prefix-build.log" >&2 && exit 1; }
     cp "$tree/build/bin/$target" "$PEERS/bin/$prefix-${target#llama-}"
   done
 }
