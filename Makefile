@@ -9,10 +9,10 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test demo weights bench install lint format arrows clean
+.PHONY: help setup build test demo weights weights-synthetic bench peers bench-peers install lint format arrows clean
 
 help:     ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:    ## Install what is missing: OpenBLAS, OpenMP, pkg-config, pip (quick when all is there)
 	@bash tools/setup.sh
@@ -30,8 +30,17 @@ demo: build weights    ## Run INPO on a small model into demo/, or go on with a 
 weights: setup    ## Fetch the small model named in weights/MANIFEST and check its SHA-256
 	@python3 weights/fetch.py
 
+weights-synthetic: weights peers    ## Make models of LLaMA 1B and 8B shapes with random weights, to measure with (17 GB for a while)
+	peers/venv/bin/python tools/make_synthetic.py
+
 bench: build weights    ## Measure prefill, decode, batched decode and training rates
 	$(PARLEY) bench $(MODEL)
+
+peers:    ## Build llama.cpp and ik_llama.cpp for this processor, into peers/ (minutes, once)
+	@bash tools/build_peers.sh
+
+bench-peers: build weights-synthetic    ## Race them on the same files, append the table to LOG.md (hours; see tools/bench_peers.py --help)
+	@python3 tools/bench_peers.py --append LOG.md
 
 install: build    ## Copy the program to PREFIX/bin (PREFIX=/usr/local)
 	install -d '$(DESTDIR)$(PREFIX)/bin'

@@ -75,6 +75,9 @@ struct k_table {
 
     /* z[i] = weight * ((i == target) - exp(z[i] - log_sum)); a target of n or more is elsewhere. */
     void (*log_prob_backward)(float *z, float log_sum, float weight, size_t target, size_t n);
+
+    /* k_peak_products on one thread: peaks.h makes it. NULL: what the compiler makes of plain C. */
+    uint64_t (*peak)(k_peak what, uint64_t rounds);
 };
 
 extern const k_table k_scalar;

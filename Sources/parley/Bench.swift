@@ -6,8 +6,11 @@ struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure prefill, decode, batched decode, scoring and training rates.",
     discussion: """
-      Each rate is the median of several runs after a warm-up. Batched decode shares a prompt of 128 tokens. Measure on a
-      quiet machine.
+      pp512, pp2048: a prompt. tg128: one sequence. batch-N: N answers of 64 tokens that share a prompt of 128. score: 64 \
+      sequences of 256 tokens, half of each scored. train: one LoRA step of 4 pairs of 2 × 256 tokens.
+
+      Each rate is the median of several runs after a warm-up, with its spread. The shares compare the work that has to be \
+      done with the peaks of this machine, which are measured first. Measure on a quiet machine.
       """)
 
   @OptionGroup var model: ModelOptions
@@ -16,7 +19,7 @@ struct Bench: ParsableCommand {
   var only: [Workload] = []
 
   @Option(parsing: .unconditional, help: "Measured runs of each.")
-  var repetitions = 3
+  var repetitions = 5
 
   @Flag(help: "One JSON object.")
   var json = false
@@ -28,38 +31,32 @@ struct Bench: ParsableCommand {
     try Allowed.repetitions.check(repetitions, of: "--repetitions")
   }
 
-  private struct Report: Encodable {
-    struct Machine: Encodable {
-      let kernels: String
-      let threads: Int
-      let system: String
-    }
-
-    let machine: Machine
-    let model: String
-    let results: [Measurement]
-  }
-
   func run() throws {
     try check()
     let session = try Session(model, NoiseOptions.none)
+    let workloads = chosen(context: session.model.context)
     let kernels = session.model.kernels
-    let bench = BenchRun(session, repetitions: repetitions)
-    let workloads = only.isEmpty ? Workload.allCases : only
+    let peak = MachinePeak(measuring: kernels)
+    let bench = BenchRun(session, peak: peak, repetitions: repetitions)
     let progress = Progress("Measuring", total: workloads.count, quiet: quiet)
-    var results: [Measurement] = []
-    if !json {
-      try Output.line("\(model.path): \(model.precision.rawValue), \(kernels.name), \(kernels.threads) threads")
-    }
+    var report = BenchReport(kernels, peak, model: model.path, precision: model.precision)
+    if !json { try Output.line(report.heading) }
     for workload in workloads {
       let result = try bench.measure(workload)
       progress.advance(1)
-      results.append(result)
+      report.results.append(result)
       if !json { try Output.line(result.text) }
     }
-    guard json else { return }
-    let machine = Report.Machine(
-      kernels: kernels.name, threads: kernels.threads, system: ProcessInfo.processInfo.operatingSystemVersionString)
-    try Output.json(Report(machine: machine, model: model.path, results: results))
+    if json { try Output.json(report) }
+  }
+
+  /// What was asked for, or all that the context has room for.
+  private func chosen(context: Int) -> [Workload] {
+    guard only.isEmpty else { return only }
+    let all = Workload.allCases.filter { $0.positions <= context }
+    for workload in Workload.allCases where workload.positions > context && !quiet {
+      note("Skipped \(workload.rawValue): it needs \(workload.positions) positions, the context has \(context).")
+    }
+    return all
   }
 }

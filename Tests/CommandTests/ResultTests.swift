@@ -236,19 +236,4 @@ struct ResultTests {
     #expect(zip(policies[found + 1], third).allSatisfy(near))
     #expect(near(gaps[found], 0.016389445) && near(gaps[found + 1], 0.010918621))
   }
-
-  @Test func benchReportsWhatItMeasured() throws {
-    let shop = try Workshop { $0.contextLength = 1024 }
-    let report = try #require(
-      try run(["bench", shop.model, "--json", "--quiet", "--repetitions", "1"]).objects().first)
-    let results = try #require(report["results"] as? [[String: Any]])
-    #expect(results.map { $0["name"] as? String } == ["pp512", "tg128", "batch-8", "batch-32", "score", "train"])
-    for result in results {
-      #expect(try #require(result["tokens_per_second"] as? Double) > 0)
-      #expect(try #require(result["peak_resident_mib"] as? Double) > 0)
-    }
-    let one = try #require(
-      try run(["bench", shop.model, "--json", "--quiet", "--only", "score", "--precision", "f32"]).objects().first)
-    #expect((one["results"] as? [[String: Any]])?.map { $0["precision"] as? String } == ["f32"])
-  }
 }

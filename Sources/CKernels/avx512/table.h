@@ -4,6 +4,7 @@
 #include "../scalar/rows.h"
 #include "integers.h"
 #include "multiply.h"
+#include "peaks.h"
 
 #define K_AVX512_TABLE(title)                                                \
     {                                                                        \
@@ -27,4 +28,5 @@
         .log_sum_exp = log_sum_exp,                                          \
         .softmax_backward = softmax_backward,                                \
         .log_prob_backward = log_prob_backward,                              \
+        .peak = peak,                                                        \
     }

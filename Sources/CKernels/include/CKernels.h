@@ -222,4 +222,15 @@ void k_log_prob_backward_tile(k_context c, float *z, size_t z_stride, const floa
 void k_exp(k_context c, float *out, const float *x, size_t n);
 void k_log(k_context c, float *out, const float *x, size_t n);
 
+/* ---- Peaks: what the machine could do at best, to compare with ------------------------------- */
+
+typedef enum { K_PEAK_FP32, K_PEAK_INT16, K_PEAK_INT8 } k_peak;
+
+/* Multiplies and adds in registers on every thread, with the instructions the table's matmuls use. Returns the operations
+ * done, a product and its addition being two: in proportion to `rounds`. */
+uint64_t k_peak_products(k_context c, k_peak what, uint64_t rounds);
+
+/* Reads `bytes`, a multiple of 128, once, on all threads. Returns the sum of its 64-bit words, so that it is not left out. */
+uint64_t k_peak_read(k_context c, const void *memory, size_t bytes);
+
 #endif
