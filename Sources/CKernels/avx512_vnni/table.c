@@ -19,8 +19,10 @@
 #include "../scalar/dequantize.h"
 #include "../scalar/rows.h"
 #include "expand.h"
+#include "halves.h"
 #include "int16.h"
 #include "multiply.h"
+#include "../scalar/pages.h" /* after halves.h */
 
 #pragma clang attribute pop
 
@@ -45,6 +47,9 @@ const k_table k_avx512_vnni = {
     .log_sum_exp = log_sum_exp,
     .softmax_backward = softmax_backward,
     .log_prob_backward = log_prob_backward,
+    .write_page = write_page,
+    .read_keys = read_keys,
+    .read_values = read_values,
 };
 
 #endif
