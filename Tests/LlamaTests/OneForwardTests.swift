@@ -67,6 +67,18 @@ import Testing
     }
   }
 
+  /// Heads of 64 keep their keys and values in any format. The answers grow out of a past that is not whole pages.
+  @Test(arguments: [KVFormat.f16, .q8_0]) func roundedKeysAndValuesScoreTheSame(kv: KVFormat) throws {
+    let model = try Tiny.kQuants.load(kv: kv)
+    let sampled = try sample(model, past: 62)
+    expectSame(try Scorer(sampled.policy).logProbs(sampled.requests), sampled.logProbs, "in one batch")
+    expectSame(try Scorer(sampled.policy, maximumRows: 7).logProbs(sampled.requests), sampled.logProbs, "cut")
+    try expectTrainersForward(sampled)
+    let tokens = model.tokens(70)
+    let exact = try Policy(Tiny.kQuants.load()).logProbs(tokens)
+    #expect(bits(try Policy(model).logProbs(tokens)) != bits(exact), "\(kv) should round")
+  }
+
   @Test(arguments: [1, 62, 64]) func aReusedPastGivesTheSameAnswers(past: Int) throws {
     let model = try Tiny.bytes.load()
     let reused = try sample(model, past: past)
@@ -75,7 +87,10 @@ import Testing
   }
 
   @Test(arguments: Precision.allCases) func theTrainersForwardIsTheScorers(precision: Precision) throws {
-    let sampled = try sample(Tiny.nibbles.load(precision))
+    try expectTrainersForward(sample(Tiny.nibbles.load(precision)))
+  }
+
+  private func expectTrainersForward(_ sampled: Sampled) throws {
     for kept in [0, 2] {
       let pass = TrainingPass(sampled.policy, maximumRows: 600, kept: kept)
       for (request, want) in zip(sampled.requests, sampled.logProbs) {
@@ -86,10 +101,11 @@ import Testing
   }
 
   /// The scalar kernels on one thread are the specification.
-  @Test(arguments: Tiny.allCases) func tablesAndThreadsGiveTheSameBits(tiny: Tiny) throws {
+  @Test(arguments: Tiny.allCases.map { ($0, KVFormat.f32) } + [(.kQuants, .f16), (.kQuants, .q8_0)])
+  func tablesAndThreadsGiveTheSameBits(tiny: Tiny, kv: KVFormat) throws {
     let file = try tiny.file()
     func score(_ table: String, _ threads: Int, _ precision: Precision) throws -> [[[Float]]] {
-      let model = try file.load(precision, table: table, threads: threads)
+      let model = try file.load(precision, kv: kv, table: table, threads: threads)
       let request = ScoreRequest(
         prompt: model.tokens(66), responses: [model.tokens(5, seed: 2), model.tokens(90, seed: 3)])
       return try Scorer(Policy(model, adapter: .random(model, rank: 3))).logProbs([request])

@@ -3,8 +3,10 @@
 #include "../scalar/dequantize.h"
 #include "../scalar/rows.h"
 #include "integers.h"
+#include "halves.h"
 #include "multiply.h"
 #include "peaks.h"
+#include "../scalar/pages.h" /* after halves.h */
 
 #define K_AVX512_TABLE(title)                                                \
     {                                                                        \
@@ -28,5 +30,8 @@
         .log_sum_exp = log_sum_exp,                                          \
         .softmax_backward = softmax_backward,                                \
         .log_prob_backward = log_prob_backward,                              \
+        .write_page = write_page,                                            \
+        .read_keys = read_keys,                                              \
+        .read_values = read_values,                                          \
         .peak = peak,                                                        \
     }

@@ -49,8 +49,8 @@ K_INLINE void put_bytes(panel *to, size_t at, size_t value, const words v[4], in
         if (kind == K_INT8) {
             store_words(to->words[value / 4 + c] + at, (words)((bytes)v[c] - above));
         } else {
-            store_words(to->words[value / 2 + 2 * c] + at, (words)((halves)(v[c] & 0x00ff00ff) - (uint16_t)zero));
-            store_words(to->words[value / 2 + 2 * c + 1] + at, (words)((halves)(v[c] >> 8 & 0x00ff00ff) - (uint16_t)zero));
+            store_words(to->words[value / 2 + 2 * c] + at, (words)((shorts)(v[c] & 0x00ff00ff) - (uint16_t)zero));
+            store_words(to->words[value / 2 + 2 * c + 1] + at, (words)((shorts)(v[c] >> 8 & 0x00ff00ff) - (uint16_t)zero));
         }
     }
 }

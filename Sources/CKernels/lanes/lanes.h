@@ -15,7 +15,7 @@ enum { TILE = 16, PARTS = TILE / K_LANES }; /* outputs that are multiplied toget
 typedef uint32_t words __attribute__((ext_vector_type(K_LANES)));
 typedef int32_t integral __attribute__((ext_vector_type(K_LANES)));
 typedef float floats __attribute__((ext_vector_type(K_LANES)));
-typedef uint16_t halves __attribute__((ext_vector_type(2 * K_LANES)));
+typedef uint16_t shorts __attribute__((ext_vector_type(2 * K_LANES)));
 typedef uint8_t bytes __attribute__((ext_vector_type(4 * K_LANES)));
 
 K_INLINE words load_words(const void *from) {

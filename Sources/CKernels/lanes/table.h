@@ -1,5 +1,7 @@
 /* The table of a machine with vectors of K_LANES dwords: matmuls by hand; the rest is the scalar source, whose loops over
  * 16 stripes become registers here. */
+#include "../scalar/halves.h"
+#include "../scalar/pages.h"
 #include "../scalar/rows.h"
 #include "integers.h"
 #include "multiply.h"
@@ -26,4 +28,7 @@
         .log_sum_exp = log_sum_exp,                                          \
         .softmax_backward = softmax_backward,                                \
         .log_prob_backward = log_prob_backward,                              \
+        .write_page = write_page,                                            \
+        .read_keys = read_keys,                                              \
+        .read_values = read_values,                                          \
     }
