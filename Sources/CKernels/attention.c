@@ -12,7 +12,10 @@
 
 /* ---- Writing the cache ---- */
 
+size_t k_page_bytes(k_attention_shape shape) { return 2 * shape.kv_heads * k_head_bytes(shape); }
+
 typedef struct {
+    const k_table *table;
     const k_segment *segments;
     k_attention_shape shape;
     const float *k, *v;
@@ -26,18 +29,17 @@ static void write_part(const void *arguments, size_t begin, size_t end) {
         const k_segment *s = &c->segments[task / K];
         const size_t head = task % K;
         for (size_t r = 0; r < s->rows; r++) {
-            size_t position = s->first_position + r, slot = position % K_PAGE;
-            float *page = s->pages[position / K_PAGE], *keys = k_page_keys(page, c->shape, head);
-            size_t from = ((s->first_row + r) * K + head) * E;
-            for (size_t e = 0; e < E; e++) keys[e * K_PAGE + slot] = c->k[from + e];
-            memcpy(k_page_values(page, c->shape, head) + slot * E, c->v + from, E * sizeof(float));
+            const size_t position = s->first_position + r, from = ((s->first_row + r) * K + head) * E;
+            const void *page = s->pages[position / K_PAGE];
+            c->table->write_page(k_page_keys(page, c->shape, head), k_page_values(page, c->shape, head),
+                                 position % K_PAGE, c->k + from, c->v + from, c->shape.format, E);
         }
     }
 }
 
 void k_cache_write(k_context c, const k_segment *segments, size_t count, k_attention_shape shape, const float *k,
                    const float *v) {
-    write_call call = {segments, shape, k, v};
+    write_call call = {c.table, segments, shape, k, v};
     size_t rows = 0;
     for (size_t i = 0; i < count; i++) rows += segments[i].rows;
     bool little = rows * shape.kv_heads * shape.head_dim < 65536; /* sooner done than a fork */
@@ -46,7 +48,7 @@ void k_cache_write(k_context c, const k_segment *segments, size_t count, k_atten
 
 /* ---- Forward ---- */
 
-enum { LANES = 32 }; /* query rows of a task: tokens times heads */
+enum { LANES = 48 }; /* query rows of a task: tokens times heads */
 
 typedef struct {
     const k_table *table;
@@ -66,6 +68,7 @@ static void attend(const attention_call *c, const k_segment *s, size_t first, si
     const k_table *table = c->table;
     const size_t E = c->shape.head_dim, width = c->shape.heads * E, lanes = tokens * heads;
     _Alignas(64) float q[LANES * K_MAX_HEAD_DIM], o[LANES * K_MAX_HEAD_DIM], scores[LANES * K_PAGE];
+    _Alignas(64) float room[K_MAX_HEAD_DIM * K_PAGE]; /* keys, then values, of pages that are not floats */
     float maximum[LANES], sum[LANES];
     for (size_t l = 0; l < lanes; l++) { /* lane = token * heads + head */
         const float *from = c->q + (s->first_row + first + l / heads) * width + (head + l % heads) * E;
@@ -77,24 +80,24 @@ static void attend(const attention_call *c, const k_segment *s, size_t first, si
 
     const size_t seen_first = s->first_position + first + 1, seen_last = seen_first + tokens - 1;
     for (size_t start = 0; start < seen_last; start += K_PAGE) {
-        const float *page = s->pages[start / K_PAGE];
-        const float *values = k_page_values(page, c->shape, kv);
-        table->multiply(scores, K_PAGE, q, E, k_page_keys(page, c->shape, kv), K_PAGE, lanes,
-                        least(seen_last - start, K_PAGE), E, false);
+        const void *page = s->pages[start / K_PAGE];
+        const float *keys = k_keys(table, page, c->shape, kv, room);
+        table->multiply(scores, K_PAGE, q, E, keys, K_PAGE, lanes, least(seen_last - start, K_PAGE), E, false);
         for (size_t l = 0; l < lanes; l++) {
             size_t seen = k_seen(seen_first + l / heads, start);
             if (seen == 0) continue;
             float decay = table->softmax(scores + l * K_PAGE, maximum + l, sum + l, seen);
-            table->scale(o + l * E, o + l * E, decay, E);
+            if (decay != 1) table->scale(o + l * E, o + l * E, decay, E);
         }
-        /* What all rows see at once, then for each row the rest of what it sees. */
+        /* What all rows see at once, then for each token the rest of what it sees. */
+        const float *values = k_values(table, page, c->shape, kv, room);
         const size_t common = k_seen(seen_first, start);
         table->multiply(o, E, scores, K_PAGE, values, E, lanes, E, common, true);
-        for (size_t l = 0; l < lanes; l++) {
+        for (size_t l = 0; l < lanes; l += heads) {
             size_t rest = k_seen(seen_first + l / heads, start) - common;
             if (rest > 0)
-                table->multiply(o + l * E, E, scores + l * K_PAGE + common, K_PAGE, values + common * E, E, 1, E, rest,
-                                true);
+                table->multiply(o + l * E, E, scores + l * K_PAGE + common, K_PAGE, values + common * E, E, heads, E,
+                                rest, true);
         }
     }
 

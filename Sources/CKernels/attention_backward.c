@@ -25,6 +25,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 typedef struct {
     float keys[K_PAGE * K_MAX_HEAD_DIM], values[K_MAX_HEAD_DIM * K_PAGE];
     float dk[K_PAGE * K_MAX_HEAD_DIM], dv[K_PAGE * K_MAX_HEAD_DIM];
+    float room[K_MAX_HEAD_DIM * K_PAGE]; /* keys [E, 64] of a page that is not floats */
 } page_work;
 
 /* Rows [first, first + rows) of one query head against positions [start, start + count). */
@@ -59,9 +60,10 @@ static void head_backward(const backward_call *c, const k_segment *s, size_t kv)
     _Alignas(64) page_work work;
     for (size_t start = 0; start < s->rows; start += K_PAGE) {
         const size_t count = least(s->rows - start, K_PAGE);
-        const float *page = s->pages[start / K_PAGE], *keys = k_page_keys(page, c->shape, kv);
+        const void *page = s->pages[start / K_PAGE];
+        const float *keys = k_keys(c->table, page, c->shape, kv, work.room);
         k_transpose(work.keys, keys, E, K_PAGE);
-        k_transpose(work.values, k_page_values(page, c->shape, kv), K_PAGE, E);
+        k_transpose(work.values, k_values(c->table, page, c->shape, kv, work.dv), K_PAGE, E); /* dv is cleared below */
         memset(work.dk, 0, count * E * sizeof(float));
         memset(work.dv, 0, count * E * sizeof(float));
         for (size_t head = kv * group; head < (kv + 1) * group; head++)

@@ -6,6 +6,7 @@
 #include "CKernels.h"
 
 #define K_PANEL 32  /* output rows of a weight that are expanded and multiplied together */
+#define K_MAX_HEAD_DIM 256
 
 /* The arguments of k_linear_integers. */
 typedef struct {
@@ -75,6 +76,13 @@ struct k_table {
 
     /* z[i] = weight * ((i == target) - exp(z[i] - log_sum)); a target of n or more is elsewhere. */
     void (*log_prob_backward)(float *z, float log_sum, float weight, size_t target, size_t n);
+
+    /* One head of a page (see k_segment). Writes the key and value of position `slot`; reads a whole page of f16 or q8_0
+     * as floats, keys [E, 64] and values [64, E]. */
+    void (*write_page)(uint8_t *keys, uint8_t *values, size_t slot, const float *k, const float *v, k_format format,
+                       size_t E);
+    void (*read_keys)(float *out, const uint8_t *keys, k_format format, size_t E);
+    void (*read_values)(float *out, const uint8_t *values, k_format format, size_t E);
 };
 
 extern const k_table k_scalar;

@@ -81,14 +81,15 @@ extension PairRecord {
 /// A policy with the name of its weights.
 public struct NamedPolicy {
   public let policy: Policy
-  /// SHA-256 over model file, precision and adapter. An adapter whose B is zero is the base, to the bit.
+  /// SHA-256 over model file, precision, format of keys and values, and adapter. An adapter whose B is zero is the base, to the bit.
   public let fingerprint: String
 
   public init(_ policy: Policy, modelSHA256: String) {
     self.policy = policy
     let changes = policy.adapter.flatMap { $0.changesNothing ? nil : $0 }
     let adapter = changes.map { Fingerprint.of($0.canonicalBytes) } ?? "base"
-    fingerprint = Fingerprint.of("\(modelSHA256) \(policy.model.precision.rawValue) \(adapter)".utf8)
+    let arithmetic = "\(policy.model.precision.rawValue) \(policy.model.kv.rawValue)"
+    fingerprint = Fingerprint.of("\(modelSHA256) \(arithmetic) \(adapter)".utf8)
   }
 }
 

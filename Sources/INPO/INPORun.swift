@@ -227,6 +227,7 @@ public final class INPORun {
       adapters: (1...config.rounds).map { "round-\($0)/adapter.gguf" }, seeds: ["run": config.seed],
       versions: [
         "parley": ParleyVersion.current, "kernels": model.kernels.name, "precision": config.precision.rawValue,
+        "kv": config.kv.rawValue,
       ],
       rounds: rounds)
     var manifest = inputs.manifest

@@ -67,6 +67,7 @@ public struct RunConfig: Equatable, Sendable {
 
   // The machine.
   public var precision = Precision.int16
+  public var kv = KVFormat.f32
   /// 0 chooses.
   public var threads = 0
   /// Positions per sequence; 0 takes what the work needs.

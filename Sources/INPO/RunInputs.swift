@@ -30,7 +30,8 @@ struct RunInputs {
     encoder = PromptEncoder(
       tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
     model = try LlamaModel(
-      file, precision: config.precision, kernels: kernels, context: config.context == 0 ? nil : config.context)
+      file, precision: config.precision, kv: config.kv, kernels: kernels,
+      context: config.context == 0 ? nil : config.context)
     reference = config.reference == "base" ? nil : try LoRAAdapter.read(gguf: config.reference)
     _ = try Policy(model, adapter: reference ?? config.freshAdapter(for: model))
 

@@ -6,13 +6,13 @@ import Tensors
 /// A page belongs to every sequence that holds it. Whole pages are never written again, so sharing them changes no bit; the
 /// last, partial page is copied on a fork.
 public final class KVSequence {
-  /// 64 positions of every block: block `b` starts at `b · shape.pageFloats`.
+  /// 64 positions of every block: block `b` starts at `b · shape.pageBytes`.
   final class Page {
-    let memory: Buffer<Float>
-    init(floats: Int) { memory = Buffer(count: floats) }
+    let memory: Buffer<UInt8>
+    init(bytes: Int) { memory = Buffer(count: bytes) }
 
     func copy() -> Page {
-      let other = Page(floats: memory.count)
+      let other = Page(bytes: memory.count)
       other.memory.pointer.update(from: memory.pointer, count: memory.count)
       return other
     }
@@ -37,7 +37,7 @@ public final class KVSequence {
 
   /// Bytes of one page, all blocks.
   public static func pageBytes(_ model: LlamaModel) -> Int {
-    model.attention.pageFloats * model.config.blockCount * MemoryLayout<Float>.stride
+    model.attention.pageBytes * model.config.blockCount
   }
 
   /// A sequence with the same past; the two go on separately.
@@ -51,12 +51,12 @@ public final class KVSequence {
   func extend(by count: Int) {
     length += count
     while pages.count * AttentionShape.pagePositions < length {
-      pages.append(Page(floats: shape.pageFloats * blockCount))
+      pages.append(Page(bytes: shape.pageBytes * blockCount))
     }
   }
 
   /// The pages of one block, for the kernels.
-  func pages(block: Int) -> [UnsafeMutablePointer<Float>] {
-    pages.map { $0.memory.pointer + block * shape.pageFloats }
+  func pages(block: Int) -> [UnsafeMutableRawPointer] {
+    pages.map { UnsafeMutableRawPointer($0.memory.pointer) + block * shape.pageBytes }
   }
 }

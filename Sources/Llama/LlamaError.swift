@@ -1,3 +1,5 @@
+import Tensors
+
 /// What can be wrong with a model, a token or a length. One sentence each: what, where, what to do.
 public enum LlamaError: Error, Equatable, CustomStringConvertible {
   case architecture(String)
@@ -7,6 +9,7 @@ public enum LlamaError: Error, Equatable, CustomStringConvertible {
   case token(UInt32, vocabulary: Int)
   case contextExceeded(needed: Int, limit: Int)
   case emptySequence
+  case headNotInBlocks(KVFormat, headDim: Int)
 
   public var description: String {
     switch self {
@@ -24,6 +27,9 @@ public enum LlamaError: Error, Equatable, CustomStringConvertible {
       "A sequence needs \(needed) positions, the context has \(limit). Shorten it or raise --ctx up to the model's own limit."
     case .emptySequence:
       "A sequence without a token has no log-probability. Give at least one prompt token."
+    case .headNotInBlocks(let format, let headDim):
+      "Heads \(headDim) wide are not whole blocks of 32, as keys and values in \(format.rawValue) must be. Keep them in "
+        + "f16 or f32."
     }
   }
 }

@@ -15,6 +15,8 @@ public final class LlamaModel: @unchecked Sendable {
 
   public let config: LlamaConfig
   public let precision: Precision
+  /// How its sequences keep keys and values.
+  public let kv: KVFormat
   public let kernels: Kernels
   /// Positions a sequence can have: the `--ctx` option, or the model's own limit.
   public let context: Int
@@ -30,7 +32,7 @@ public final class LlamaModel: @unchecked Sendable {
   public var attention: AttentionShape {
     AttentionShape(
       heads: config.headCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
-      scale: 1 / Float(config.headDim).squareRoot())
+      scale: 1 / Float(config.headDim).squareRoot(), kv: kv)
   }
   /// Name and shape of every layer an adapter can change, block by block.
   public var adaptable: [LoRAShape] {
@@ -46,7 +48,9 @@ public final class LlamaModel: @unchecked Sendable {
   ///
   /// - Parameter context: positions a sequence may have; nil takes the model's own limit.
   /// - Throws: `LlamaError`, `GGUFError`.
-  public init(_ file: GGUFFile, precision: Precision, kernels: Kernels, context: Int? = nil) throws {
+  public init(
+    _ file: GGUFFile, precision: Precision, kv: KVFormat = .f32, kernels: Kernels, context: Int? = nil
+  ) throws {
     let config = try LlamaConfig(file.metadata)
     if let context, context > config.contextLength {
       throw LlamaError.contextExceeded(needed: context, limit: config.contextLength)
@@ -54,8 +58,10 @@ public final class LlamaModel: @unchecked Sendable {
     guard config.blockCount <= file.tensors.count else {
       throw LlamaError.inconsistent("\(config.blockCount) blocks cannot be in a file of \(file.tensors.count) tensors")
     }
+    guard kv.fits(headDim: config.headDim) else { throw LlamaError.headNotInBlocks(kv, headDim: config.headDim) }
     self.config = config
     self.precision = precision
+    self.kv = kv
     self.kernels = kernels
     self.context = context ?? config.contextLength
 

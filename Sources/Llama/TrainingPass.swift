@@ -71,10 +71,11 @@ public final class TrainingPass {
   /// Bytes of working memory: what every pass needs, and what each kept block adds.
   ///
   /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
-  public static func bytes(_ config: LlamaConfig, ranks: Int, maximumRows: Int) -> (base: Int, perKeptBlock: Int) {
+  public static func bytes(_ model: LlamaModel, ranks: Int, maximumRows: Int) -> (base: Int, perKeptBlock: Int) {
+    let config = model.config
     let tape = BlockTape.bytesPerRow(config, ranks: ranks)
     let inputs = (config.blockCount + 2) * config.dim * 4
-    let pages = 2 * config.kvDim * config.blockCount * 4
+    let pages = KVSequence.pageBytes(model) / AttentionShape.pagePositions
     let head = 2 * config.dim * 4 + Kernels.vocabularyTile * 4
     let perRow = 2 * tape + inputs + pages + head + QuantizedRows.bytes(values: BlockTape.widest(config))
     return (maximumRows * perRow, maximumRows * tape)

@@ -1,36 +1,64 @@
 import CKernels
 
+/// How the cache keeps keys and values: as they are, or rounded when they are written. Attention over the rounded ones is
+/// the same to the bit however it is cut.
+public enum KVFormat: String, CaseIterable, Codable, Sendable {
+  /// 32 bits a value.
+  case f32
+  /// 16 bits: IEEE halves.
+  case f16
+  /// 9 bits: blocks of 32 bytes with a float scale. Heads are a multiple of 32 wide.
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  case q8_0
+
+  /// Whether heads of this width can be kept.
+  public func fits(headDim: Int) -> Bool { self != .q8_0 || headDim.isMultiple(of: Int(K_ACT_BLOCK)) }
+
+  var format: k_format {
+    switch self {
+    case .f32: K_F32
+    case .f16: K_F16
+    case .q8_0: K_Q8_0
+    }
+  }
+}
+
 /// Heads and widths of one attention layer.
 public struct AttentionShape: Equatable, Sendable {
   public let heads: Int
   public let kvHeads: Int
   public let headDim: Int
   public let scale: Float
+  /// What pages hold.
+  public let kv: KVFormat
 
   /// The widest head the kernels have room for.
   public static let maximumHeadDim = 256
 
-  /// - Precondition: `heads` is a multiple of `kvHeads`; `headDim` is even and at most `maximumHeadDim`.
-  public init(heads: Int, kvHeads: Int, headDim: Int, scale: Float) {
+  /// - Precondition: `heads` is a multiple of `kvHeads`; `headDim` is even, at most `maximumHeadDim` and
+  ///   fits `kv`.
+  public init(heads: Int, kvHeads: Int, headDim: Int, scale: Float, kv: KVFormat = .f32) {
     precondition(
       kvHeads > 0 && heads > 0 && heads.isMultiple(of: kvHeads),
       "\(heads) heads cannot share \(kvHeads) key/value heads")
     precondition(
       headDim > 0 && headDim.isMultiple(of: 2) && headDim <= Self.maximumHeadDim,
       "a head of \(headDim) is not an even number up to \(Self.maximumHeadDim)")
+    precondition(kv.fits(headDim: headDim), "a head of \(headDim) is not whole blocks of \(kv)")
     self.heads = heads
     self.kvHeads = kvHeads
     self.headDim = headDim
     self.scale = scale
+    self.kv = kv
   }
 
   /// Positions in a page of the cache.
   public static let pagePositions = Int(K_PAGE)
-  /// Floats of one page of one block: keys, then values.
-  public var pageFloats: Int { 2 * kvHeads * headDim * Self.pagePositions }
+  /// Bytes of one page of one block: keys, then values.
+  public var pageBytes: Int { k_page_bytes(c) }
 
   var c: k_attention_shape {
-    k_attention_shape(heads: heads, kv_heads: kvHeads, head_dim: headDim, scale: scale)
+    k_attention_shape(heads: heads, kv_heads: kvHeads, head_dim: headDim, scale: scale, format: kv.format)
   }
 }
 
@@ -41,9 +69,9 @@ public struct SegmentList {
     public let rows: Int
     public let firstPosition: Int
     /// Pages for positions 0..<(firstPosition + rows), in order.
-    public let pages: [UnsafeMutablePointer<Float>]
+    public let pages: [UnsafeMutableRawPointer]
 
-    public init(firstRow: Int, rows: Int, firstPosition: Int, pages: [UnsafeMutablePointer<Float>]) {
+    public init(firstRow: Int, rows: Int, firstPosition: Int, pages: [UnsafeMutableRawPointer]) {
       precondition(
         pages.count * AttentionShape.pagePositions >= firstPosition + rows,
         "\(pages.count) pages cannot hold \(firstPosition + rows) positions")

@@ -20,7 +20,7 @@ public struct TrainingPlan: Equatable, Sendable {
     adapterBytes = (policy.adapter?.modules ?? []).reduce(0) {
       $0 + Self.adapterBytes(rank: $1.rank, inputs: $1.a.columns, outputs: $1.b.rows)
     }
-    let needs = TrainingPass.bytes(policy.model.config, ranks: policy.blockRanks, maximumRows: rows)
+    let needs = TrainingPass.bytes(policy.model, ranks: policy.blockRanks, maximumRows: rows)
     let least = adapterBytes + needs.base
     guard least <= budget else { throw TrainerError.memory(needs: least, has: budget) }
     keptBlocks = min(blocks, needs.perKeptBlock == 0 ? blocks : (budget - least) / needs.perKeptBlock)

@@ -171,7 +171,7 @@ extension ModelFacts.Memory {
       $0 + TrainingPlan.adapterBytes(rank: rank, inputs: $1.columns, outputs: $1.rows)
     }
     let training = TrainingPass.bytes(
-      model.config, ranks: rank * LoRATarget.allCases.count, maximumRows: 2 * rows)
+      model, ranks: rank * LoRATarget.allCases.count, maximumRows: 2 * rows)
     self.weights = weights
     generate = forward + pages(min(model.context, 2048))
     score = forward + pages(rows)

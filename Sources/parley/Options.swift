@@ -7,6 +7,7 @@ import Llama
 import Tensors
 
 extension Precision: ExpressibleByArgument {}
+extension KVFormat: ExpressibleByArgument {}
 
 // `check` instead of the parser's `validate`: an unknown option is then reported before what its absence causes. What no
 // absence can cause is validated.
@@ -36,6 +37,9 @@ struct ModelOptions: ParsableArguments {
 
   @Option(help: "Arithmetic of the matrix products: activations as int16 or int8 integers, or f32 throughout.")
   var precision: Precision = .int16
+
+  @Option(help: "How keys and values are kept: f32, or rounded, in half the memory (f16) or a good quarter (q8_0).")
+  var kv: KVFormat = .f32
 
   @Option(
     parsing: .unconditional,

@@ -19,7 +19,7 @@ struct Session {
     try options.check()
     let kernels = try Self.kernels(threads: options.threads)
     file = try GGUFFile.open(options.path)
-    model = try LlamaModel(file, precision: options.precision, kernels: kernels, context: options.ctx)
+    model = try LlamaModel(file, precision: options.precision, kv: options.kv, kernels: kernels, context: options.ctx)
     encoder = PromptEncoder(
       tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: raw)
     if noise.verbose { note(Self.description(of: model, path: options.path)) }
@@ -27,7 +27,7 @@ struct Session {
 
   /// What runs, for --verbose.
   static func description(of model: LlamaModel, path: String) -> String {
-    "\(path): \(model.precision.rawValue), kernels \(model.kernels.name), \(model.kernels.threads) threads, "
+    "\(path): \(model.precision.rawValue), keys and values \(model.kv.rawValue), kernels \(model.kernels.name), \(model.kernels.threads) threads, "
       + "context \(model.context)"
   }
 

@@ -23,6 +23,23 @@ struct ResultTests {
 
   // MARK: generate and score
 
+  @Test func keysAndValuesAreKeptAsAsked() throws {
+    let shop = try Workshop()
+    let sampled = shop.folder + "/sampled.jsonl"
+    _ = try generate(shop, ["--kv", "f16", "--out", sampled])
+    let records = try Program.Result(code: 0, output: Program.text(sampled), errors: "").objects()
+    let responses = try records.map { try #require($0["responses"] as? [[String: Any]])[0] }
+    func score(_ kv: String) throws -> [[Double]] {
+      try run(["score", shop.model, "--data", sampled, "--per-token", "--kv", kv, "--quiet"]).objects().map {
+        let scores = try #require($0["scores"] as? [[String: Any]])
+        return try #require(scores[0]["token_logps"] as? [Double])
+      }
+    }
+    let rounded = try score("f16")
+    #expect(try responses.map { try #require($0["logps"] as? [Double]) } == rounded)
+    #expect(try score("f32") != rounded)
+  }
+
   @Test func generateThenScoreGivesTheSameBits() throws {
     let shop = try Workshop()
     for adapter in [[], ["--adapter", shop.adapter + "=0.5"]] {
@@ -139,6 +156,20 @@ struct ResultTests {
     // Seven layers of rank 16, of 64, 64, 64, 64, 64, 64, 128 inputs and 64, 32, 32, 64, 128, 128, 64 outputs: six copies
     // of A and five of B. For each of 1024 rows the block's input, a key and a value: 64 + 32 + 32. Four bytes each.
     #expect(try train(3) - train(2) == 4 * (16 * (6 * 512 + 5 * 512) + 1024 * 128))
+  }
+
+  @Test func inspectCountsTheMemoryOfKeysAndValues() throws {
+    let shop = try Workshop()
+    func memory(_ kv: String) throws -> [String: Int] {
+      let facts = try #require(try run(["inspect", shop.model, "--json", "--kv", kv]).objects().first)
+      return try #require(facts["memory"] as? [String: Int])
+    }
+    let (whole, half) = (try memory("f32"), try memory("f16"))
+    // Two bytes less for each key and value of 32 in each block: 256 positions, 512 rows in eight pages, 1024 rows.
+    let blocks = try #require(try run(["inspect", shop.model, "--json"]).objects().first?["blocks"] as? Int)
+    for (use, positions) in [("generate", 256), ("score", 512), ("train", 1024)] {
+      #expect(try #require(whole[use]) - #require(half[use]) == blocks * 2 * 32 * 2 * positions, "\(use)")
+    }
   }
 
   @Test func tokenizeShowsIdsAndPieces() throws {

@@ -127,6 +127,11 @@ import Testing
     #expect(try load([:], context: 20).context == 20)
   }
 
+  @Test func headsThatAreNotBlocks() throws {
+    #expect(throws: LlamaError.headNotInBlocks(.q8_0, headDim: 16)) { try Tiny.float.load(kv: .q8_0) }
+    #expect(try Tiny.float.load(kv: .f16).kv == .f16)
+  }
+
   // MARK: Running
 
   @Test func aTokenOutsideTheVocabularyChangesNothing() throws {
@@ -202,6 +207,7 @@ import Testing
       .architecture("mamba"), .unsupported(key: "k"), .inconsistent("a is b"),
       .shape(tensor: "t", found: [1], expected: [2]), .token(9, vocabulary: 8),
       .contextExceeded(needed: 2, limit: 1), .emptySequence,
+      .headNotInBlocks(.q8_0, headDim: 16),
     ]
     #expect(
       "\(all[3])" == "Tensor 't' is [1], but the metadata asks for [2]. The file was probably converted wrongly.")

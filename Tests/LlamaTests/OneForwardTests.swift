@@ -46,7 +46,20 @@ import Testing
 
   @Test(arguments: [Tiny.float, .bytes, .nibbles, .kQuants], Precision.allCases)
   func sampledTokensScoreTheSame(tiny: Tiny, precision: Precision) throws {
-    let sampled = try sample(tiny.load(precision))
+    try expectScoresAsSampled(tiny.load(precision))
+  }
+
+  /// Heads of 64 keep their keys and values in any format.
+  @Test(arguments: [KVFormat.f16, .q8_0]) func roundedKeysAndValuesScoreTheSame(kv: KVFormat) throws {
+    let model = try Tiny.kQuants.load(kv: kv)
+    try expectScoresAsSampled(model)
+    let tokens = model.tokens(70)
+    let exact = try Policy(Tiny.kQuants.load()).logProbs(tokens)
+    #expect(bits(try Policy(model).logProbs(tokens)) != bits(exact), "\(kv) should round")
+  }
+
+  private func expectScoresAsSampled(_ model: LlamaModel) throws {
+    let sampled = try sample(model)
     let (policy, requests) = (sampled.policy, sampled.requests)
     #expect(requests.allSatisfy { $0.responses.allSatisfy { !$0.isEmpty } })
     #expect(Set(requests.flatMap(\.responses)).count > requests.count, "the samples of a prompt should differ")
@@ -67,15 +80,16 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 62, 64]) func aReusedPastGivesTheSameAnswers(past: Int) throws {
-    let model = try Tiny.bytes.load()
+  @Test(arguments: [1, 62, 64], KVFormat.allCases) func aReusedPastGivesTheSameAnswers(past: Int, kv: KVFormat) throws {
+    let model = try Tiny.kQuants.load(kv: kv)
     let reused = try sample(model, past: past)
     #expect(reused.requests.count >= 2)
     expectSame(try Scorer(reused.policy).logProbs(reused.requests), reused.logProbs, "a past of \(past)")
   }
 
-  @Test(arguments: Precision.allCases) func theTrainersForwardIsTheScorers(precision: Precision) throws {
-    let sampled = try sample(Tiny.nibbles.load(precision))
+  @Test(arguments: Precision.allCases, KVFormat.allCases)
+  func theTrainersForwardIsTheScorers(precision: Precision, kv: KVFormat) throws {
+    let sampled = try sample(Tiny.kQuants.load(precision, kv: kv))
     for kept in [0, 2] {
       let pass = TrainingPass(sampled.policy, maximumRows: 600, kept: kept)
       for (request, want) in zip(sampled.requests, sampled.logProbs) {
@@ -86,10 +100,13 @@ import Testing
   }
 
   /// The scalar kernels on one thread are the specification.
-  @Test(arguments: Tiny.allCases) func tablesAndThreadsGiveTheSameBits(tiny: Tiny) throws {
+  @Test(arguments: Tiny.allCases, KVFormat.allCases) func tablesAndThreadsGiveTheSameBits(tiny: Tiny, kv: KVFormat)
+    throws
+  {
     let file = try tiny.file()
+    guard try kv.fits(headDim: LlamaConfig(file.metadata).headDim) else { return }
     func score(_ table: String, _ threads: Int, _ precision: Precision) throws -> [[[Float]]] {
-      let model = try file.load(precision, table: table, threads: threads)
+      let model = try file.load(precision, kv: kv, table: table, threads: threads)
       let request = ScoreRequest(
         prompt: model.tokens(66), responses: [model.tokens(5, seed: 2), model.tokens(90, seed: 3)])
       return try Scorer(Policy(model, adapter: .random(model, rank: 3))).logProbs([request])

@@ -30,10 +30,10 @@ import Testing
     return try JSONDecoder().decode(Fixture.self, from: data)
   }
 
-  private func load(_ fixture: Fixture, _ precision: Precision) throws -> LlamaModel {
+  private func load(_ fixture: Fixture, _ precision: Precision, kv: KVFormat = .f32) throws -> LlamaModel {
     let path = Self.root.appending(path: "weights/\(fixture.model)").path
     try #require(FileManager.default.fileExists(atPath: path), "\(path) is missing: run `make weights`.")
-    return try GGUFFile.open(path).load(precision)
+    return try GGUFFile.open(path).load(precision, kv: kv)
   }
 
   /// int16: the project's promise. f32: a product of K terms is off by √(K/6) · 2⁻²⁴ of its size, 1e-6 at K = 1536; 30
@@ -43,6 +43,17 @@ import Testing
   func logProbs(precision: Precision, mean: Double, most: Double) throws {
     let fixture = try fixture()
     let got = try Policy(load(fixture, precision)).logProbs(fixture.ids)
+    let distances = zip(got, fixture.logps).map { abs(Double($0) - $1) }
+    #expect(distances.count == 270 && distances.allSatisfy(\.isFinite))
+    #expect(distances.reduce(0, +) / Double(distances.count) <= mean)
+    #expect(try #require(distances.max()) <= most)
+  }
+
+  /// What rounding keys and values adds to the default. The design simulated f16 at 6.8e-4 in the mean and 4.5e-3 at most.
+  @Test(arguments: [(KVFormat.f16, 6.8e-4, 4.5e-3), (.q8_0, 6.8e-4, 4.5e-3)])
+  func logProbs(kv: KVFormat, mean: Double, most: Double) throws {
+    let fixture = try fixture()
+    let got = try Policy(load(fixture, .int16, kv: kv)).logProbs(fixture.ids)
     let distances = zip(got, fixture.logps).map { abs(Double($0) - $1) }
     #expect(distances.count == 270 && distances.allSatisfy(\.isFinite))
     #expect(distances.reduce(0, +) / Double(distances.count) <= mean)

@@ -53,8 +53,10 @@ enum Tiny: String, CaseIterable, Sendable {
 
   func file() throws -> GGUFFile { try model.file() }
 
-  func load(_ precision: Precision = .int16, table: String? = nil, threads: Int = 2) throws -> LlamaModel {
-    try file().load(precision, table: table, threads: threads)
+  func load(
+    _ precision: Precision = .int16, kv: KVFormat = .f32, table: String? = nil, threads: Int = 2
+  ) throws -> LlamaModel {
+    try file().load(precision, kv: kv, table: table, threads: threads)
   }
 }
 
@@ -72,8 +74,10 @@ extension GGUFWriter {
 }
 
 extension GGUFFile {
-  func load(_ precision: Precision = .int16, table: String? = nil, threads: Int = 2) throws -> LlamaModel {
-    try LlamaModel(self, precision: precision, kernels: kernels(table, threads: threads))
+  func load(
+    _ precision: Precision = .int16, kv: KVFormat = .f32, table: String? = nil, threads: Int = 2
+  ) throws -> LlamaModel {
+    try LlamaModel(self, precision: precision, kv: kv, kernels: kernels(table, threads: threads))
   }
 
   /// The same numbers for the twin.

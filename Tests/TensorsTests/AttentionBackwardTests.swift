@@ -62,7 +62,7 @@ private func backward(_ k: Kernels, _ sequences: [Sequence], dOut: Matrix) -> [M
   let segments = SegmentList(
     sequences.map { s in
       defer { first += s.length }
-      return .init(firstRow: first, rows: s.length, firstPosition: 0, pages: s.pages.map(\.pointer))
+      return .init(firstRow: first, rows: s.length, firstPosition: 0, pages: s.addresses)
     })
   let (out, logSum) = (Matrix(rows, q.columns), Matrix(rows, shape.heads))
   k.cacheWrite(segments, shape, k: keys, v: values)
@@ -96,7 +96,9 @@ func scalarAttentionBackwardIsCloseToFloat64(shape: AttentionShape) {
   let dOut = random.matrix(length, shape.heads * shape.headDim)
   let got = backward(scalar, [sequence], dOut: dOut)
   for kv in 0..<shape.kvHeads {
-    let (k, v) = (headRows(sequence.k, kv, shape), headRows(sequence.v, kv, shape))
+    let (k, v) = (
+      headRows(rounded(sequence.k, shape.kv), kv, shape), headRows(rounded(sequence.v, shape.kv), kv, shape)
+    )
     var (dk, dv) = (
       [Double](repeating: 0, count: length * shape.headDim), [Double](repeating: 0, count: length * shape.headDim)
     )

@@ -9,7 +9,7 @@ struct Sequence {
   let q: Matrix
   let k: Matrix
   let v: Matrix
-  let pages: [Buffer<Float>]
+  let pages: [Buffer<UInt8>]
   var length: Int { q.rows }
 
   init(_ shape: AttentionShape, length: Int, seed: UInt64) {
@@ -19,16 +19,18 @@ struct Sequence {
     k = random.matrix(length, shape.kvHeads * shape.headDim, 2)
     v = random.matrix(length, shape.kvHeads * shape.headDim)
     pages = (0..<(length + AttentionShape.pagePositions - 1) / AttentionShape.pagePositions).map { _ in
-      let page = Buffer<Float>(count: shape.pageFloats)
-      page.fill(.nan)
+      let page = Buffer<UInt8>(count: shape.pageBytes)
+      page.fill(0xff)  // NaN as a float, a half or the scale of a block
       return page
     }
   }
 
+  var addresses: [UnsafeMutableRawPointer] { pages.map { UnsafeMutableRawPointer($0.pointer) } }
+
   /// Writes and attends to `range` of the rows in one call: out, then log_sum, row by row.
   func forward(_ kernels: Kernels, _ range: Range<Int>) -> (out: [Float], logSum: [Float]) {
     let segments = SegmentList([
-      .init(firstRow: 0, rows: range.count, firstPosition: range.lowerBound, pages: pages.map(\.pointer))
+      .init(firstRow: 0, rows: range.count, firstPosition: range.lowerBound, pages: addresses)
     ])
     let out = guarded(range.count, q.columns)
     let logSum = guarded(range.count, shape.heads)
@@ -44,12 +46,15 @@ struct Sequence {
   }
 }
 
-func shape(_ heads: Int, _ kvHeads: Int, _ headDim: Int) -> AttentionShape {
-  AttentionShape(heads: heads, kvHeads: kvHeads, headDim: headDim, scale: 1 / Float(headDim).squareRoot())
+func shape(_ heads: Int, _ kvHeads: Int, _ headDim: Int, _ kv: KVFormat = .f32) -> AttentionShape {
+  AttentionShape(heads: heads, kvHeads: kvHeads, headDim: headDim, scale: 1 / Float(headDim).squareRoot(), kv: kv)
 }
 
-/// Grouped heads, odd widths, more query heads to a key head than fit one task, the widest head.
-let shapes = [shape(4, 2, 16), shape(3, 1, 10), shape(9, 3, 64), shape(40, 1, 8), shape(2, 2, 256), shape(1, 1, 2)]
+/// Grouped heads, odd widths, more query heads to a key head than fit one task, the widest head; in every
+/// format that fits.
+let shapes = [(4, 2, 16), (3, 1, 10), (9, 3, 64), (60, 1, 8), (2, 2, 256), (1, 1, 2)].flatMap { heads, kvHeads, width in
+  KVFormat.allCases.filter { $0.fits(headDim: width) }.map { shape(heads, kvHeads, width, $0) }
+}
 private let lengths = [1, 5, 64, 65, 150]
 
 @Test(arguments: Kernels.available, shapes)
@@ -76,9 +81,9 @@ func prefillEqualsDecodeEqualsChunks(table: String, shape: AttentionShape) {
   }
 }
 
-@Test(arguments: Kernels.available)
-func sequencesInOneCallDoNotMeet(table: String) {
-  let shape = shape(6, 2, 32)
+@Test(arguments: Kernels.available, KVFormat.allCases)
+func sequencesInOneCallDoNotMeet(table: String, kv: KVFormat) {
+  let shape = shape(6, 2, 32, kv)
   // The first two share their first page, as sequences with one prompt do; the call has rows at different depths.
   let alone = [(130, 100..<130), (130, 129..<130), (70, 0..<70), (1, 0..<1)].enumerated().map { i, run in
     let sequence = Sequence(shape, length: run.0, seed: i < 2 ? 5 : UInt64(i))
@@ -88,8 +93,8 @@ func sequencesInOneCallDoNotMeet(table: String) {
   var segments: [SegmentList.Segment] = []
   var rows: [Float] = []
   for (i, (sequence, range, _)) in alone.enumerated() {
-    var pages = sequence.pages.map(\.pointer)
-    if i == 1 { pages[0] = alone[0].0.pages[0].pointer }
+    var pages = sequence.addresses
+    if i == 1 { pages[0] = alone[0].0.addresses[0] }
     segments.append(
       .init(firstRow: rows.count / sequence.q.columns, rows: range.count, firstPosition: range.lowerBound, pages: pages)
     )
@@ -131,6 +136,7 @@ func headRows(_ m: Matrix, _ head: Int, _ shape: AttentionShape) -> [[Double]] {
   (0..<m.rows).map { t in (0..<shape.headDim).map { Double(m[t, head * shape.headDim + $0]) } }
 }
 
+/// The format changes what is attended to, and nothing else: the twin takes the rounded keys and values.
 @Test(arguments: shapes)
 func scalarAttentionIsCloseToFloat64(shape: AttentionShape) {
   for length in [5, 100] {
@@ -139,7 +145,8 @@ func scalarAttentionIsCloseToFloat64(shape: AttentionShape) {
     for head in 0..<shape.heads {
       let kv = head / (shape.heads / shape.kvHeads)
       let twin = TwinHead(
-        q: headRows(sequence.q, head, shape), k: headRows(sequence.k, kv, shape), v: headRows(sequence.v, kv, shape),
+        q: headRows(sequence.q, head, shape), k: headRows(rounded(sequence.k, shape.kv), kv, shape),
+        v: headRows(rounded(sequence.v, shape.kv), kv, shape),
         scale: Double(shape.scale))
       // A score is off by E + 1 roundings of at most `size`, and by one of score - m; exp adds 2 ulp. A probability is
       // off by that twice (itself and the sum), values (at most 1) add a rounding each, then a few for pages and the end.

@@ -2,8 +2,10 @@
  * become registers here. Included once for each set of dot products: see integers.h. */
 #include "../scalar/dequantize.h"
 #include "../scalar/rows.h"
+#include "halves.h"
 #include "integers.h"
 #include "multiply.h"
+#include "../scalar/pages.h" /* after halves.h */
 
 #define K_AVX512_TABLE(title)                                                \
     {                                                                        \
@@ -27,4 +29,7 @@
         .log_sum_exp = log_sum_exp,                                          \
         .softmax_backward = softmax_backward,                                \
         .log_prob_backward = log_prob_backward,                              \
+        .write_page = write_page,                                            \
+        .read_keys = read_keys,                                              \
+        .read_values = read_values,                                          \
     }

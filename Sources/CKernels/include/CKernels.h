@@ -155,12 +155,18 @@ void k_axpy(k_context c, float *y, const float *x, float s, size_t n);
 
 #define K_PAGE 64 /* positions in a page of the key/value cache */
 
-/* One run of new rows of one sequence. A page holds, for one block of the model,
- *   keys   [K, E, 64]  transposed, so that 64 scores are one small matmul
- *   values [K, 64, E]
- * pages[p] points at the keys of positions 64p..64p+63; the values follow at + K*E*64 floats. */
+/* One run of new rows of one sequence. A page holds, for one block of the model, the keys of all K heads, then the
+ * values of all K heads. A head's part is, in the format of the shape,
+ *
+ *   K_F32   keys floats [E, 64], transposed so that 64 scores are one small matmul; values floats [64, E]
+ *   K_F16   the same in halves, rounded to nearest even; beyond 65504 they become infinite
+ *   K_Q8_0  keys int8 [E, 64], then float scales [E/32, 64]; values int8 [64, E], then float scales [64, E/32]:
+ *           blocks of 32 along E with scale amax/127 and q = round to nearest even of x * (127 / amax); the rest by the
+ *           rules of k_quantize_rows
+ *
+ * pages[p] points at positions 64p..64p+63, aligned to 64 bytes. */
 typedef struct {
-    float *const *pages;
+    void *const *pages;
     size_t first_row;      /* row of q, k, v, out at which the run starts */
     size_t rows;
     size_t first_position; /* position of the first row in its sequence */
@@ -168,8 +174,12 @@ typedef struct {
 
 typedef struct {
     size_t heads, kv_heads, head_dim;
-    float scale; /* 1 / sqrt(head_dim), usually */
+    float scale;     /* 1 / sqrt(head_dim), usually */
+    k_format format; /* of pages: K_F32, K_F16 or K_Q8_0 (head_dim is a multiple of 32 then) */
 } k_attention_shape;
+
+/* Bytes of a page. */
+size_t k_page_bytes(k_attention_shape shape);
 
 /* Writes the rows' keys and values [T, K*E] into their pages. */
 void k_cache_write(k_context c, const k_segment *segments, size_t count, k_attention_shape shape,
@@ -178,12 +188,13 @@ void k_cache_write(k_context c, const k_segment *segments, size_t count, k_atten
 /* out [T, H*E] from q [T, H*E]; each row sees the positions of its sequence up to its own.
  * q is multiplied by scale first; scores, then values, are matmuls in canonical order; pages ascend with the
  * running maximum m: c = exp(m - m'), l = fma(l, c, 16-stripe sum of p), o = o * c, then acc of p * v onto o; at the
- * end o * (1 / l). log_sum [T, H] = m + log(l) is kept for the backward (may be NULL). */
+ * end o * (1 / l). Keys and values are what the pages hold, as floats (q8_0: q * scale, rounded). log_sum [T, H] = m + log(l) is kept for the backward (may be NULL). */
 void k_attention(k_context c, float *out, float *log_sum, const float *q,
                  const k_segment *segments, size_t count, k_attention_shape shape);
 
 /* Gradients of q, k, v [overwritten] for segments that start at position 0 (whole sequences).
- * Reads the pages the forward wrote. Probabilities are recomputed from log_sum. */
+ * Reads the pages the forward wrote; gradients pass straight through the rounding of keys and values. Probabilities are
+ * recomputed from log_sum. */
 void k_attention_backward(k_context c, float *dq, float *dk, float *dv, const float *d_out,
                           const float *out, const float *log_sum, const float *q,
                           const k_segment *segments, size_t count, k_attention_shape shape);

@@ -6,7 +6,9 @@
 #endif
 
 #include "dequantize.h"
+#include "halves.h"
 #include "matmul.h"
+#include "pages.h"
 #include "rows.h"
 
 const k_table K_TABLE = {
@@ -30,4 +32,7 @@ const k_table K_TABLE = {
     .log_sum_exp = log_sum_exp,
     .softmax_backward = softmax_backward,
     .log_prob_backward = log_prob_backward,
+    .write_page = write_page,
+    .read_keys = read_keys,
+    .read_values = read_values,
 };
