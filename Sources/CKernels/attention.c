@@ -48,7 +48,10 @@ void k_cache_write(k_context c, const k_segment *segments, size_t count, k_atten
 
 /* ---- Forward ---- */
 
-enum { LANES = 48 }; /* query rows of a task: tokens times heads */
+enum {
+    LANES = 48, /* query rows of a task: tokens times heads */
+    FEW = 8     /* up to so many, memory is what a task waits for */
+};
 
 typedef struct {
     const k_table *table;
@@ -61,6 +64,11 @@ typedef struct {
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
+
+/* Asks for the keys or values of the next page: few rows are done with a page before memory has brought the next. */
+static void prefetch(const uint8_t *from, size_t bytes) {
+    for (size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(from + byte, 0, 2);
+}
 
 /* Rows [first, first + tokens) of a segment, query heads [head, head + heads), which share key/value head kv. */
 static void attend(const attention_call *c, const k_segment *s, size_t first, size_t tokens, size_t head, size_t heads,
@@ -81,6 +89,8 @@ static void attend(const attention_call *c, const k_segment *s, size_t first, si
     const size_t seen_first = s->first_position + first + 1, seen_last = seen_first + tokens - 1;
     for (size_t start = 0; start < seen_last; start += K_PAGE) {
         const void *page = s->pages[start / K_PAGE];
+        const void *next = lanes <= FEW && start + K_PAGE < seen_last ? s->pages[start / K_PAGE + 1] : NULL;
+        if (next) prefetch(k_page_keys(next, c->shape, kv), k_head_bytes(c->shape));
         const float *keys = k_keys(table, page, c->shape, kv, room);
         table->multiply(scores, K_PAGE, q, E, keys, K_PAGE, lanes, least(seen_last - start, K_PAGE), E, false);
         for (size_t l = 0; l < lanes; l++) {
@@ -90,6 +100,7 @@ static void attend(const attention_call *c, const k_segment *s, size_t first, si
             if (decay != 1) table->scale(o + l * E, o + l * E, decay, E);
         }
         /* What all rows see at once, then for each token the rest of what it sees. */
+        if (next) prefetch(k_page_values(next, c->shape, kv), k_head_bytes(c->shape));
         const float *values = k_values(table, page, c->shape, kv, room);
         const size_t common = k_seen(seen_first, start);
         table->multiply(o, E, scores, K_PAGE, values, E, lanes, E, common, true);
