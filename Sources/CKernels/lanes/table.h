@@ -3,6 +3,7 @@
 #include "../scalar/rows.h"
 #include "integers.h"
 #include "multiply.h"
+#include "peaks.h"
 
 #define K_LANES_TABLE(title)                                                 \
     {                                                                        \
@@ -26,4 +27,5 @@
         .log_sum_exp = log_sum_exp,                                          \
         .softmax_backward = softmax_backward,                                \
         .log_prob_backward = log_prob_backward,                              \
+        .peak = peak,                                                        \
     }
