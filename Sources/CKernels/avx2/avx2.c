@@ -51,6 +51,10 @@ K_INLINE integral total(partial sum, k_integers kind, size_t run) {
     return (integral)(kind == K_INT16 ? sum : _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
 }
 
+#define PEAK_INT16(sum, a, b) (words)_mm256_add_epi32((__m256i)(sum), _mm256_madd_epi16((__m256i)(a), (__m256i)(b)))
+#define PEAK_INT8(sum, a, b) (words)_mm256_add_epi16((__m256i)(sum), _mm256_maddubs_epi16((__m256i)(a), (__m256i)(b)))
+enum { PEAK_INT16_PRODUCTS = 2, PEAK_INT8_PRODUCTS = 4 };
+
 #include "../lanes/table.h"
 #pragma clang attribute pop
 

@@ -30,6 +30,10 @@ K_INLINE void add_word(partial *sum, words w, words x, k_integers kind, size_t r
 
 K_INLINE integral total(partial sum, k_integers kind, size_t run) { return (integral)sum; }
 
+#define PEAK_INT16(sum, a, b) (words)_mm256_dpwssd_avx_epi32((__m256i)(sum), (__m256i)(a), (__m256i)(b))
+#define PEAK_INT8(sum, a, b) (words)_mm256_dpbusd_avx_epi32((__m256i)(sum), (__m256i)(a), (__m256i)(b))
+enum { PEAK_INT16_PRODUCTS = 2, PEAK_INT8_PRODUCTS = 4 };
+
 #include "../lanes/table.h"
 #pragma clang attribute pop
 

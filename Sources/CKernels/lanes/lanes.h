@@ -4,7 +4,8 @@
  *
  *   load_lanes                                          see expand.h
  *   partial, add_word, total, most_words, zero_point    see integers.h
- *   load_some, store_some                               see multiply.h */
+ *   load_some, store_some                               see multiply.h
+ *   PEAK_INT16, PEAK_INT8                               see peaks.h */
 #include "../scalar/dequantize.h"
 #include "../scalar/integers.h"
 

@@ -5,6 +5,7 @@
 #include "../scalar/rows.h"
 #include "integers.h"
 #include "multiply.h"
+#include "peaks.h"
 
 #define K_LANES_TABLE(title)                                                 \
     {                                                                        \
@@ -31,4 +32,5 @@
         .write_page = write_page,                                            \
         .read_keys = read_keys,                                              \
         .read_values = read_values,                                          \
+        .peak = peak,                                                        \
     }

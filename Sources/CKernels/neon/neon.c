@@ -59,6 +59,10 @@ K_INLINE integral total(partial sum, k_integers kind, size_t run) {
     return (integral)(kind == K_INT8 ? sum.low : vpaddq_s32(sum.low, sum.high));
 }
 
+#define PEAK_INT16(sum, a, b) (words)vmlal_high_s16((int32x4_t)(sum), (int16x8_t)(a), (int16x8_t)(b))
+#define PEAK_INT8(sum, a, b) (words)vdotq_s32((int32x4_t)(sum), (int8x16_t)(a), (int8x16_t)(b))
+enum { PEAK_INT16_PRODUCTS = 1, PEAK_INT8_PRODUCTS = 4 };
+
 #include "../lanes/table.h"
 #pragma clang attribute pop
 
