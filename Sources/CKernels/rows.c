@@ -4,6 +4,8 @@
 #include "table.h"
 #include "threads.h"
 
+#include <string.h>
+
 /* Values that one thread at least should have: fewer are done sooner than a fork. */
 enum { VALUES = 16384 };
 
@@ -112,6 +114,21 @@ static void axpy_part(const void *arguments, size_t i, size_t end) {
 void k_axpy(k_context c, float *y, const float *x, float s, size_t n) {
     values_call call = {.table = c.table, .out = y, .a = x, .s = s};
     k_parallel(c.threads, axpy_part, &call, n, VALUES);
+}
+
+static void add_part(const void *arguments, size_t begin, size_t end) {
+    const values_call *c = arguments;
+    enum { PIECE = 2048 }; /* stays in the first cache between the copy and the sum */
+    for (size_t i = begin; i < end; i += PIECE) {
+        size_t n = end - i < PIECE ? end - i : PIECE;
+        memmove(c->out + i, c->a + i, n * sizeof(float));
+        c->table->axpy(c->out + i, c->b + i, 1, n); /* fma(1, b, a) is a + b */
+    }
+}
+
+void k_add(k_context c, float *out, const float *a, const float *b, size_t n) {
+    values_call call = {.table = c.table, .out = out, .a = a, .b = b};
+    k_parallel(c.threads, add_part, &call, n, VALUES);
 }
 
 static void exp_part(const void *arguments, size_t i, size_t end) {

@@ -47,7 +47,7 @@ struct BlockForward {
     kernels.attention(t.attnOut.matrix, t.logSum, t.q, segments, shape)  // 5
     t.attnOut.update(rows: rows, kernels)
     linear(.attnOutput, projected, from: t.attnOut)  // 6
-    sum(t.middle, x, rows: rows)  // 7
+    kernels.sum(t.middle, x, projected, rows: rows)  // 7
 
     kernels.rmsNorm(  // 8
       t.ffnNorm.matrix, t.ffnInverse, t.middle, weights.ffnNorm, eps: config.normEpsilon, rows: rows)
@@ -57,12 +57,6 @@ struct BlockForward {
     kernels.swiGLU(t.act.matrix, t.gate, t.up, rows: rows)  // 10
     t.act.update(rows: rows, kernels)
     linear(.ffnDown, projected, from: t.act)  // 11
-    sum(out, t.middle, rows: rows)  // 12
-  }
-
-  /// `y = x + projected`.
-  private func sum(_ y: Matrix, _ x: Matrix, rows: Int) {
-    y.pointer.update(from: x.pointer, count: rows * x.columns)
-    kernels.add(y, projected, rows: rows)
+    kernels.sum(out, t.middle, projected, rows: rows)  // 12
   }
 }

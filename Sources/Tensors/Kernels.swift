@@ -114,6 +114,13 @@ public struct Kernels: @unchecked Sendable {
     k_axpy(context, y.pointer, x.pointer, s, rows * x.columns)
   }
 
+  /// `y = a + b` on the first `rows` rows; `y` may be `a`.
+  public func sum(_ y: Matrix, _ a: Matrix, _ b: Matrix, rows: Int) {
+    precondition(
+      a.columns == y.columns && b.columns == y.columns && rows <= min(y.rows, a.rows, b.rows), "sum: shapes differ")
+    k_add(context, y.pointer, a.pointer, b.pointer, rows * y.columns)
+  }
+
   // MARK: Attention
 
   public func cacheWrite(_ segments: SegmentList, _ shape: AttentionShape, k: Matrix, v: Matrix) {

@@ -104,7 +104,7 @@ struct FailureTests {
     try expect(64, ["generate", shop.model], says: ["--prompt"])
     try expect(64, ["generate", shop.model, "--prompt", "x", "-n", "0"], says: ["-n"])
     try expect(64, ["generate", shop.model, "--prompt", "x", "--top-p", "2"], says: ["top-p"])
-    try expect(64, ["generate", shop.model, "--prompt", "x", "--precision", "int8"], says: ["int8"])
+    try expect(64, ["generate", shop.model, "--prompt", "x", "--precision", "int4"], says: ["int4", "int8"])
     try expect(64, ["generate", shop.model, "--prompt", "x", "--kv", "int8"], says: ["--kv", "int8", "q8_0"])
     // Heads of 16 are no blocks of 32.
     try expect(65, ["generate", shop.model, "--prompt", "x", "--kv", "q8_0"], says: ["16", "32", "f16"])

@@ -215,3 +215,18 @@ func addIsOneFMA(table: String) {
     }
   }
 }
+
+@Test(arguments: Kernels.available)
+func sumIsOneAddition(table: String) {
+  for (rows, n) in [(1, 1), (3, 17), (70, 1000)] {
+    var random = Seeded(UInt64(n))
+    let (a, b) = (random.matrix(rows, n), random.matrix(rows, n))
+    let want = zip(a.values, b.values).map { $0 + $1 }
+    for threads in 1...3 {
+      let out = guarded(rows, n)
+      kernels(table, threads: threads).sum(out, a, b, rows: rows)
+      expectGuard(out, "sum")
+      expectSameBits(Array(out.values.prefix(rows * n)), want, "\(rows)×\(n)")
+    }
+  }
+}

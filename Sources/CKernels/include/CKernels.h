@@ -162,6 +162,9 @@ void k_swiglu_backward(k_context c, float *d_gate, float *d_up, const float *d_o
 /* y[i] = fma(s, x[i], y[i]). */
 void k_axpy(k_context c, float *y, const float *x, float s, size_t n);
 
+/* out[i] = a[i] + b[i]; out may be a. */
+void k_add(k_context c, float *out, const float *a, const float *b, size_t n);
+
 /* ---- Attention ------------------------------------------------------------------------------- */
 
 #define K_PAGE 64 /* positions in a page of the key/value cache */
