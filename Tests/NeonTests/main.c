@@ -229,31 +229,36 @@ static void maths(k_context c, k_context scalar) {
 
 /* ---- Attention ---- */
 
-static void attention(k_context c, k_context scalar, size_t first_position, size_t rows) {
-    enum { H = 6, K = 2, E = 24, PAGES = 4, PAGE = 2 * K * E * K_PAGE };
-    const k_attention_shape shape = {H, K, E, 0.2f};
+static void attention(k_context c, k_context scalar, k_format format, size_t first_position, size_t rows) {
+    enum { H = 6, K = 2, PAGES = 4 };
+    const size_t E = format == K_Q8_0 ? 32 : 24;
+    const k_attention_shape shape = {H, K, E, 0.2f, format};
+    const size_t page = k_page_bytes(shape);
     const k_context both[2] = {c, scalar};
     const size_t wide = rows * H * E, narrow = rows * K * E;
-    float *q = floats(wide), *k = floats(narrow), *v = floats(narrow), *d_out = floats(wide), *start = floats(PAGES * PAGE);
-    float *cache[2], *out[2], *log_sum[2], *dq[2], *dk[2], *dv[2];
+    float *q = floats(wide), *k = floats(narrow), *v = floats(narrow), *d_out = floats(wide);
+    uint8_t *cache[2];
+    float *out[2], *log_sum[2], *dq[2], *dk[2], *dv[2];
     for (int i = 0; i < 2; i++) {
-        float *pages[PAGES];
-        cache[i] = copy(start, PAGES * PAGE), out[i] = copy(q, wide), log_sum[i] = copy(q, rows * H);
+        void *pages[PAGES];
+        cache[i] = memset(aligned_alloc(64, PAGES * page), 0x11, PAGES * page), out[i] = copy(q, wide), log_sum[i] = copy(q, rows * H);
         dq[i] = copy(q, wide), dk[i] = copy(k, narrow), dv[i] = copy(v, narrow);
-        for (size_t p = 0; p < PAGES; p++) pages[p] = cache[i] + p * PAGE;
+        for (size_t p = 0; p < PAGES; p++) pages[p] = cache[i] + p * page;
         const k_segment segment = {pages, 0, rows, first_position};
         k_cache_write(both[i], &segment, 1, shape, k, v);
         k_attention(both[i], out[i], log_sum[i], q, &segment, 1, shape);
         if (first_position == 0)
             k_attention_backward(both[i], dq[i], dk[i], dv[i], d_out, out[i], log_sum[i], q, &segment, 1, shape);
     }
-    expect_same_floats(cache[0], cache[1], PAGES * PAGE, "cache_write");
+    expect_same(cache[0], cache[1], PAGES * page / sizeof(float), "cache_write");
+    free(cache[0]);
+    free(cache[1]);
     expect_same_floats(out[0], out[1], wide, "attention");
     expect_same_floats(log_sum[0], log_sum[1], rows * H, "attention log_sum");
     expect_same_floats(dq[0], dq[1], wide, "attention dq");
     expect_same_floats(dk[0], dk[1], narrow, "attention dk");
     expect_same_floats(dv[0], dv[1], narrow, "attention dv");
-    float *all[] = {q, k, v, d_out, start};
+    float *all[] = {q, k, v, d_out};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
@@ -273,7 +278,9 @@ int main(int count, char **arguments) {
         for (size_t n = 2; n < 300; n += n < 40 ? 1 : 61) rows_of(c, scalar, n);
         maths(c, scalar);
         for (size_t rows = 1; rows <= 150; rows += 37)
-            for (size_t first = 0; first < 100; first += 33) attention(c, scalar, first, rows);
+            for (size_t first = 0; first < 100; first += 33)
+                for (int f = 0; f < 3; f++)
+                    attention(c, scalar, (k_format[]){K_F32, K_F16, K_Q8_0}[f], first, rows);
         printf("%s: %ld comparisons with scalar\n", table_name, compared);
     }
     if (!found) printf("This machine has no table '%s'.\n", arguments[1]);
