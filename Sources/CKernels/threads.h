@@ -1,4 +1,5 @@
-/* Fork, join, static contiguous split. The only parallelism of the library. */
+/* Fork, take contiguous parts until none is left, join. The only parallelism of the library: cores that others disturb
+ * take fewer parts, and no result depends on who took which. */
 #ifndef PARLEY_THREADS_H
 #define PARLEY_THREADS_H
 
