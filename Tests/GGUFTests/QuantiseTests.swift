@@ -10,7 +10,7 @@ struct QuantiseTests {
   /// of the range is cut off, and the rounding of the F16 scale (2⁻¹¹ relative).
   private static let bounds: [(WeightFormat, Double)] = [
     (.f32, 0), (.f16, 0x1p-12), (.bf16, 0x1p-9), (.q8_0, 0.5 / 127 + 0x1p-11), (.q4_0, 0.5 / 7 + 0x1p-11),
-    (.q4_1, 0.5 * 2 / 15 + 3 * 0x1p-11),
+    (.q4_1, 0.5 * 2 / 15 + 3 * 0x1p-11), (.q5_0, 0.5 / 15 + 0x1p-11), (.q5_1, 0.5 * 2 / 31 + 3 * 0x1p-11),
   ]
 
   @Test(arguments: bounds)
@@ -23,7 +23,7 @@ struct QuantiseTests {
     expectClose(try GGUFFile.open(path).floats("w").values, values, absolute: bound, format.name)
   }
 
-  @Test(arguments: [WeightFormat.q4_K, .q6_K])
+  @Test(arguments: WeightFormat.kFormats)
   func randomBlocksHaveAboutTheDeviation(format: WeightFormat) throws {
     var writer = GGUFWriter()
     let bytes = format.randomBlocks(values: 256 * 40, deviation: 0.05, Seeded(4))

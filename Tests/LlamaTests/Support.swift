@@ -16,9 +16,9 @@ enum Tiny: String, CaseIterable, Sendable {
   case halves
   /// Q8_0, tied, all four heads share one key.
   case bytes
-  /// Q4_1 with its own head.
+  /// Q4_0, Q4_1, Q5_0 and Q5_1, with its own head.
   case nibbles
-  /// Q4_K and Q6_K, heads 64 wide.
+  /// Q2_K to Q6_K, heads 64 wide.
   case kQuants
 
   var model: TinyModel {
@@ -39,13 +39,18 @@ enum Tiny: String, CaseIterable, Sendable {
       tiny.format = { _ in .q8_0 }
     case .nibbles:
       tiny.isTied = false
-      tiny.format = { _ in .q4_1 }
+      tiny.format = { tensor in
+        tensor.contains("attn") ? .q5_0 : tensor.contains("ffn_down") ? .q4_0 : tensor.contains("ffn") ? .q5_1 : .q4_1
+      }
     case .kQuants:
       tiny.dim = 256
       tiny.ffn = 256
       tiny.layers = 2
       tiny.hasRopeFactors = true
-      tiny.format = { $0.contains("attn") ? .q4_K : .q6_K }
+      tiny.format = { tensor in
+        let part = String(tensor.split(separator: ".").dropLast().last ?? "")
+        return ["attn_k": .q2_K, "attn_v": .q3_K, "attn_q": .q4_K, "ffn_up": .q5_K][part] ?? .q6_K
+      }
     }
     tiny.deviation = (2 / Float(tiny.dim)).squareRoot()
     return tiny
@@ -95,7 +100,7 @@ extension GGUFFile {
     return TwinModel(config: config, floats: floats)
   }
 
-  /// The weights whose inputs precision `int16` rounds.
+  /// The weights whose inputs precisions `int16` and `int8` round.
   var quantizedNames: Set<String> {
     let isTied = tensor(TensorName.output) == nil
     let products = tensors.filter { $0.name != TensorName.tokenEmbd || isTied }

@@ -22,10 +22,13 @@ import Testing
     return bound(twin, perStage: (longest / 6).squareRoot() * 0x1p-24, stages: 11 * config.blockCount + 3)
   }
 
-  /// int16: the inputs of 4 products a block and of the head are rounded to steps of amax/32767. A rounding's deviation
-  /// is a step/√12, and amax of a block about 3 times the values' own deviation.
-  private func int16Bound(_ twin: TwinTape, _ config: LlamaConfig) -> Double {
-    bound(twin, perStage: 3 / 32767 / 12.0.squareRoot(), stages: 4 * config.blockCount + 1)
+  /// The precisions with integers and the largest of these.
+  private static let integers = [(Precision.int16, 32767.0), (.int8, 127)]
+
+  /// Integers: the inputs of 4 products a block and of the head are rounded to steps of amax/largest. A rounding's
+  /// deviation is a step/√12, and amax of a block about 3 times the values' own deviation.
+  private func integerBound(_ twin: TwinTape, _ config: LlamaConfig, largest: Double) -> Double {
+    bound(twin, perStage: 3 / largest / 12.0.squareRoot(), stages: 4 * config.blockCount + 1)
   }
 
   @Test(arguments: Tiny.allCases, [0, 1, 3, 8]) func floatAgrees(tiny: Tiny, rank: Int) throws {
@@ -38,24 +41,26 @@ import Testing
     expectClose(got, want.logProbs, absolute: floatBound(want, model.config))
   }
 
-  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants]) func int16Agrees(tiny: Tiny) throws {
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants], integers)
+  func integersAgree(tiny: Tiny, integers: (precision: Precision, largest: Double)) throws {
     let file = try tiny.file()
-    let model = try file.load(.int16)
+    let model = try file.load(integers.precision)
     let adapter = LoRAAdapter.random(model, rank: 3)
     let tokens = model.tokens(100)
     let exact = try file.twin().forward(tokens.map(Int.init), adapter.twin)
     let got = try Policy(model, adapter: adapter).logProbs(tokens)
-    expectClose(got, exact.logProbs, absolute: int16Bound(exact, model.config))
+    expectClose(got, exact.logProbs, absolute: integerBound(exact, model.config, largest: integers.largest))
   }
 
   /// It is the rounding of inputs that makes the difference: the twin that rounds the same inputs is closer. Not equal,
   /// since an input within float error of a tie may fall the other way; one block, so that few do. Another rounding of
   /// the same size would be √2 times as far from this one as from the exact values.
-  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants]) func int16RoundsWhatTheTwinRounds(tiny: Tiny) throws {
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants], integers)
+  func integersAreRoundedAsTheTwinRounds(tiny: Tiny, integers: (precision: Precision, largest: Double)) throws {
     var shallow = tiny.model
     shallow.layers = 1
     let file = try shallow.file()
-    let model = try file.load(.int16)
+    let model = try file.load(integers.precision)
     let tokens = model.tokens(100)
     let got = try Policy(model).logProbs(tokens)
     func meanDistance(_ twin: TwinModel) -> Double {
@@ -64,15 +69,17 @@ import Testing
     }
     let exact = try file.twin()
     var rounding = exact
-    rounding.int16Inputs = file.quantizedNames
+    rounding.roundedInputs = file.quantizedNames
+    rounding.largestInteger = integers.largest
     #expect(meanDistance(rounding) < meanDistance(exact))
   }
 
   @Test(arguments: [Tiny.float, .halves]) func floatWeightsAreNeverRounded(tiny: Tiny) throws {
     let file = try tiny.file()
     let tokens = try file.load().tokens(70)
-    let int16 = try Policy(file.load(.int16)).logProbs(tokens)
     let float = try Policy(file.load(.f32)).logProbs(tokens)
-    #expect(bits(int16) == bits(float))
+    for (precision, _) in Self.integers {
+      #expect(bits(try Policy(file.load(precision)).logProbs(tokens)) == bits(float), "\(precision)")
+    }
   }
 }

@@ -1,9 +1,9 @@
-/// A linear layer with a frozen weight and an optional LoRA, forward and backward, and the int16 rounding of inputs.
+/// A linear layer with a frozen weight and an optional LoRA, forward and backward, and the rounding of inputs to integers.
 
 extension TwinModel {
   /// y = x Wᵀ + scale · (x Aᵀ) Bᵀ. The LoRA sees the unrounded input.
   func linear(_ x: TwinTensor, _ name: String, _ adapter: TwinAdapter) -> TwinTensor {
-    let input = int16Inputs.contains(name) ? roundedToInt16(x) : x
+    let input = roundedInputs.contains(name) ? roundedToIntegers(x, largest: largestInteger) : x
     var y = input.timesTransposed(weight(name))
     if let lora = adapter.modules[name] {
       y.add(x.timesTransposed(lora.a).timesTransposed(lora.b), scale: lora.scale)
@@ -27,16 +27,16 @@ extension TwinModel {
   }
 }
 
-/// Each block of 32 becomes scale · q, scale = amax / 32767, q = x · 32767 / amax rounded to nearest even; the block is
+/// Each block of 32 becomes scale · q, scale = amax / largest, q = x · largest / amax rounded to nearest even; the block is
 /// zero when amax is below 1e-30. Float64 throughout, so a tie may fall the other way than in float32.
-public func roundedToInt16(_ x: TwinTensor) -> TwinTensor {
+public func roundedToIntegers(_ x: TwinTensor, largest: Double) -> TwinTensor {
   precondition(x.columns.isMultiple(of: 32), "\(x.columns) columns are not blocks of 32")
   var rounded = x
   for start in stride(from: 0, to: x.values.count, by: 32) {
     let amax = x.values[start..<start + 32].reduce(0) { max($0, abs($1)) }
     for i in start..<start + 32 {
-      let q = (x.values[i] * (32767 / amax)).rounded(.toNearestOrEven)
-      rounded.values[i] = amax < 1e-30 ? 0 : q * (amax / 32767)
+      let q = (x.values[i] * (largest / amax)).rounded(.toNearestOrEven)
+      rounded.values[i] = amax < 1e-30 ? 0 : q * (amax / largest)
     }
   }
   return rounded

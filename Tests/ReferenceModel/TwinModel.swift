@@ -17,10 +17,12 @@ public struct TwinModel: Sendable {
   public let config: TwinConfig
   public let weights: [String: TwinTensor]
 
-  /// Names of the weights whose inputs are rounded to 16-bit blocks first, as precision `int16` does for weights in a
-  /// block format with integers; a quantised head counts under `headName`. Empty: exact arithmetic. Gradients pass
-  /// straight through the rounding.
-  public var int16Inputs: Set<String> = []
+  /// Names of the weights whose inputs are rounded to blocks of integers first, as precisions `int16` and `int8` do for
+  /// weights in a block format; a quantised head counts under `headName`. Empty: exact arithmetic. Gradients pass straight
+  /// through the rounding.
+  public var roundedInputs: Set<String> = []
+  /// Of the integers: 32767 in `int16`, 127 in `int8`.
+  public var largestInteger: Double = 32767
 
   /// `weights` holds every tensor of `config`; without `output.weight` the head is the token embedding.
   public init(config: TwinConfig, weights: [String: TwinTensor]) {

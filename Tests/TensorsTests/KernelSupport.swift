@@ -92,7 +92,9 @@ private final class FencedBytes {
 
 /// Weights of any format in fenced memory.
 struct Blocks {
-  enum Kind: CaseIterable { case random, allOnes, zeroScale, denormalScale, infiniteScale, nanScale }
+  /// What some blocks are. `highest` and `lowest` have ordinary scales and every other byte 255 or 128: the largest
+  /// integers, and -128 where they have a sign.
+  enum Kind: CaseIterable { case random, allOnes, highest, lowest, zeroScale, denormalScale, infiniteScale, nanScale }
 
   let view: WeightView
   /// At least the largest |scale · integer| + |minimum| of any weight, for finite scales.
@@ -115,14 +117,17 @@ struct Blocks {
         bytes.storeBytes(of: extreme ? Self.float(kind) : random.float(), toByteOffset: at, as: Float.self)
         continue
       }
-      for i in 0..<format.bytesPerBlock { bytes[at + i] = UInt8.random(in: 0...255, using: &random) }
+      for i in 0..<format.bytesPerBlock {
+        let byte = UInt8.random(in: 0...255, using: &random)
+        bytes[at + i] = extreme && kind == .highest ? 255 : extreme && kind == .lowest ? 128 : byte
+      }
       for field in Self.halves(format) {
         let ordinary: UInt16 =
           format == .bf16
           ? UInt16.random(in: 0x3c00...0x3f00, using: &random) : UInt16.random(in: 0x2000...0x2fff, using: &random)
         let sign: UInt16 = Bool.random(using: &random) ? 0x8000 : 0
-        bytes.storeBytes(
-          of: extreme ? Self.half(kind, format) : ordinary | sign, toByteOffset: at + field, as: UInt16.self)
+        let half = extreme ? Self.half(kind, format) : nil
+        bytes.storeBytes(of: half ?? (ordinary | sign), toByteOffset: at + field, as: UInt16.self)
       }
     }
     view = WeightView(
@@ -135,9 +140,15 @@ struct Blocks {
       case .f16: 0.125
       case .q4_0: 0.125 * 8
       case .q4_1: 0.125 * 16
+      case .q5_0: 0.125 * 16
+      case .q5_1: 0.125 * 32
       case .q8_0: 0.125 * 128
+      case .q2_K: 0.125 * 15 * 4
+      case .q3_K: 0.125 * 32 * 4
       case .q4_K: 0.125 * 63 * 16
-      default: 0.125 * 128 * 32
+      case .q5_K: 0.125 * 63 * 32
+      case .q6_K: 0.125 * 128 * 32
+      default: preconditionFailure("\(format) needs a magnitude")
       }
   }
 
@@ -151,7 +162,9 @@ struct Blocks {
   /// Where the float16 (or bfloat16) fields of a block are.
   private static func halves(_ format: WeightFormat) -> [Int] {
     switch format {
-    case .q4_1, .q4_K: [0, 2]
+    case .q4_1, .q5_1, .q4_K, .q5_K: [0, 2]
+    case .q2_K: [80, 82]
+    case .q3_K: [108]
     case .q6_K: [208]
     case .f32: []
     default: [0]
@@ -161,14 +174,18 @@ struct Blocks {
   private static func float(_ kind: Kind) -> Float {
     switch kind {
     case .random, .allOnes, .nanScale: .nan
+    case .highest: .greatestFiniteMagnitude
+    case .lowest: -.greatestFiniteMagnitude
     case .zeroScale: -0.0
     case .denormalScale: .leastNonzeroMagnitude
     case .infiniteScale: -.infinity
     }
   }
 
-  private static func half(_ kind: Kind, _ format: WeightFormat) -> UInt16 {
+  /// Nil for an ordinary one.
+  private static func half(_ kind: Kind, _ format: WeightFormat) -> UInt16? {
     switch kind {
+    case .highest, .lowest: nil
     case .random, .allOnes, .nanScale: format == .bf16 ? 0x7fc0 : 0x7e00
     case .zeroScale: 0x8000
     case .denormalScale: 0x0001

@@ -2,8 +2,11 @@
 import Tensors
 import Testing
 
-/// (rows, outputs, blocks of K). Rows and outputs around the tiles of 6 and 32; K of one block, several, more than 256.
-private let sizes = [(1, 1, 1), (1, 17, 2), (2, 33, 1), (3, 64, 3), (5, 31, 1), (7, 40, 2), (13, 96, 1)]
+/// (rows, outputs, blocks of K). Few rows have a way of their own, more go in tiles of up to 6, outputs in panels of 32; K
+/// of one block, several, more than 256.
+private let sizes = [
+  (1, 1, 1), (1, 17, 2), (2, 33, 1), (3, 64, 3), (5, 31, 1), (6, 16, 2), (7, 40, 2), (13, 96, 1), (64, 35, 1),
+]
 
 private func columns(_ blocks: Int, of format: WeightFormat) -> [Int] {
   switch format.valuesPerBlock {
@@ -13,10 +16,13 @@ private func columns(_ blocks: Int, of format: WeightFormat) -> [Int] {
   }
 }
 
-/// Floats with, now and then, a block that is all zeros, tiny, infinite or NaN.
+/// Floats with, now and then, a block of the largest integers and, if `odd`, one that is all zeros, tiny, infinite or NaN.
 private func activations(_ rows: Int, _ columns: Int, odd: Bool) -> [Float] {
   var random = Seeded(UInt64(rows * 1000 + columns))
   var x = random.floats(rows * columns, 3)
+  for start in stride(from: 32, to: x.count - 31, by: 32 * 11) {
+    for i in start..<start + 32 { x[i] = 3 }
+  }
   guard odd else { return x }
   for (block, start) in stride(from: 0, to: x.count - 31, by: 32).enumerated() {
     switch block % 11 {
@@ -79,7 +85,7 @@ func linearBackwardEqualsScalar(table: String, format: WeightFormat) {
   }
 }
 
-@Test(arguments: Kernels.available, [WeightFormat.q8_0, .q4_1, .q4_K, .q6_K, .f16])
+@Test(arguments: Kernels.available, [WeightFormat.q8_0, .q4_1, .q5_0, .q2_K, .q4_K, .q6_K, .f16])
 func noResultDependsOnThreadsOrNeighbours(table: String, format: WeightFormat) {
   // Large enough that the seven panels are shared between the threads.
   let (rows, outputs, n) = (160, 200, 1536)
@@ -119,7 +125,8 @@ func scalarLinearIsCloseToFloat64(format: WeightFormat) {
     let blocks = Blocks(format, outputs, n)
     let w = blocks.values.map(Double.init)
     let x = activations(rows, n, odd: false)
-    for precision in Precision.allCases where precision == .f32 || !format.isFloat {
+    for (precision, steps) in [(Precision.f32, nil), (.int16, 32767), (.int8, 127)] as [(Precision, Double?)]
+    where precision == .f32 || !format.isFloat {
       var want: [Double] = []
       var bounds: [Double] = []
       for t in 0..<rows {
@@ -129,13 +136,13 @@ func scalarLinearIsCloseToFloat64(format: WeightFormat) {
             let value = Double(x[t * n + i])
             sum += value * w[o * n + i]
             size += abs(value)
-            guard precision == .int16 else { continue }
-            // Rounding to ±32767 moves an activation by at most half a step; the float factor adds 2 eps of it.
+            guard let steps else { continue }
+            // Rounding to ±steps moves an activation by at most half a step; the float factor adds 2 eps of it.
             let amax = x[t * n + i / 32 * 32..<t * n + i / 32 * 32 + 32].map { Double(abs($0)) }.max()!
-            bound += amax * (1 / 65534.0 + 2 * eps) * abs(w[o * n + i])
+            bound += amax * (0.5 / steps + 2 * eps) * abs(w[o * n + i])
           }
           want.append(sum)
-          // n FMAs (int16: at most one for 16 values and one for a minimum) round the running sum, each at most the
+          // n FMAs (integers: at most one for 16 values and one for a minimum) round the running sum, each at most the
           // sum of all magnitudes; six more roundings make the weight and the scales.
           bounds.append(bound + Double(n + 6) * eps * size * blocks.magnitude)
         }
@@ -169,8 +176,9 @@ func scalarBackwardIsCloseToFloat64(format: WeightFormat) {
 }
 
 /// Q8_0 with ones on the diagonal shows what the activations were rounded to.
-@Test(arguments: Kernels.available)
-func activationsRoundToNearestEven(table: String) {
+@Test(arguments: Kernels.available, [(Precision.int16, Float(32767)), (.int8, 127)])
+func activationsRoundToNearestEven(table: String, integers: (precision: Precision, largest: Float)) {
+  let largest = integers.largest
   let memory = Buffer<UInt8>(count: 32 * 34)
   for o in 0..<32 {
     memory[o * 34 + 1] = 0x3c  // float16 1
@@ -181,7 +189,7 @@ func activationsRoundToNearestEven(table: String) {
   var random = Seeded(11)
   var x = random.floats(32 * 40, 5)
   for i in 0..<32 { x[i] = Float(i) - 15.5 }  // ties
-  x[3] = 32767  // amax 32767: the factor is 1
+  x[3] = largest  // the factor is 1
   for i in 32..<64 { x[i] = i == 40 ? 1e-31 : 0 }
   for i in 64..<96 { x[i] = i == 95 ? .infinity : 1 }
   var want: [Float] = []
@@ -189,10 +197,10 @@ func activationsRoundToNearestEven(table: String) {
     let part = x[block * 32..<block * 32 + 32]
     let amax = part.map { abs($0) }.max()!
     for value in part {
-      let q = (value * (32767 / amax)).rounded(.toNearestOrEven)
-      want.append(amax.isInfinite ? .nan : amax < 1e-30 ? 0 : q * (amax / 32767))
+      let q = (value * (largest / amax)).rounded(.toNearestOrEven)
+      want.append(amax.isInfinite ? .nan : amax < 1e-30 ? 0 : q * (amax / largest))
     }
   }
-  let got = linear(kernels(table), x, rows: 40, identity, .int16)
+  let got = linear(kernels(table), x, rows: 40, identity, integers.precision)
   expectSameBits(got.map { $0 + 0 }, want.map { $0 + 0 }, table)  // + 0: the sign of a zero is not the matter here
 }

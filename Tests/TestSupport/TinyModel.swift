@@ -96,7 +96,7 @@ public struct TinyModel: Sendable {
     let format = format(name)
     let random = Seeded(seed, name)
     let bytes =
-      [.q4_K, .q6_K].contains(format)
+      WeightFormat.kFormats.contains(format)
       ? format.randomBlocks(values: rows * columns, deviation: deviation, random)
       : format.encoded(random.normals(rows * columns, deviation: deviation))
     writer.add(name: name, dimensions: [columns, rows], format: format, bytes: bytes)
