@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-neon demo weights weights-synthetic bench peers bench-peers install lint format arrows clean
+.PHONY: help setup build test test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup weights    ## Build and pass every test
 
 test-neon:  ## Check the NEON kernels against scalar: built for aarch64, run by QEMU (installs both from Debian)
 	@bash tools/test_neon.sh
+
+test-sanitizers:  ## Check every kernel table of this processor under the address and undefined-behaviour sanitizers
+	@bash tools/test_sanitizers.sh
 
 demo: build weights    ## Run INPO on a small model into demo/, or go on with a run begun there
 	$(PARLEY) inpo --config examples/demo.yaml --out demo $$(test -d demo && echo --resume)
