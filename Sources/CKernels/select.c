@@ -44,3 +44,5 @@ const k_table *k_table_at(size_t index) {
 }
 
 const char *k_table_name(const k_table *table) { return table->name; }
+
+bool k_table_expands(const k_table *table, k_format format) { return table->expands && table->expands(format); }

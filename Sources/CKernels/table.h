@@ -31,6 +31,9 @@ static inline k_activations k_activations_at(k_activations x, size_t row, size_t
 struct k_table {
     const char *name;
 
+    /* k_table_expands; NULL: none. */
+    bool (*expands)(k_format format);
+
     /* k_quantize_rows for n values of one row, at most a chunk, whose results start at `to`. */
     void (*quantize)(k_activations to, const float *x, size_t n);
 

@@ -14,6 +14,10 @@ public struct Kernels: @unchecked Sendable {
     (0..<k_table_count()).map { String(cString: k_table_name(k_table_at($0))) }
   }
 
+  /// Whether this table expands blocks of `format` with vectors for products in `int16` and `int8`. If not, it widens them
+  /// row by row, and multiplies with vectors all the same.
+  public func expands(_ format: WeightFormat) -> Bool { k_table_expands(context.table, format.id) }
+
   /// More threads than any machine has processors for.
   public static let maximumThreads = 1024
 

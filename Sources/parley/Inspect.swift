@@ -77,6 +77,7 @@ struct ModelFacts: Encodable {
     let kernels: String
     let available: [String]
     let threads: Int
+    let grid: KernelGrid
   }
 
   let path: String
@@ -125,7 +126,9 @@ struct ModelFacts: Encodable {
       } : nil
     cpu =
       showsCPU
-      ? CPU(kernels: model.kernels.name, available: Kernels.available, threads: model.kernels.threads) : nil
+      ? CPU(
+        kernels: model.kernels.name, available: Kernels.available, threads: model.kernels.threads,
+        grid: KernelGrid(model.kernels)) : nil
   }
 
   var text: String {
@@ -155,7 +158,7 @@ struct ModelFacts: Encodable {
     }
     let table = lines.map { $0.0.padding(toLength: 15, withPad: " ", startingAt: 0) + $0.1 + "\n" }.joined()
     let list = (tensors ?? []).map { "\($0.name)  \($0.format)  \($0.dimensions)\n" }.joined()
-    return table + list
+    return table + (cpu.map { "\n" + $0.grid.text } ?? "") + list
   }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import GGUF
+import Tensors
 import TestSupport
 import Testing
 
@@ -144,6 +145,11 @@ struct ResultTests {
     #expect(bytes > size / 2 && bytes < size)
     let cpu = try #require(facts["cpu"] as? [String: Any])
     #expect((cpu["available"] as? [String])?.last == "scalar")
+    let grid = try #require(cpu["grid"] as? [[String: String]])
+    #expect(grid.map { $0["format"] } == WeightFormat.allCases.map(\.name))
+    let kernels = try #require(cpu["kernels"] as? String)
+    for row in grid { #expect(row["f32"] == kernels && row["int8"]?.hasPrefix(kernels) == true) }
+    #expect(try run(["inspect", shop.model, "--cpu"]).output.contains("weights               int16"))
     #expect(try run(["inspect", shop.model]).output.contains("Q8_0"))
   }
 

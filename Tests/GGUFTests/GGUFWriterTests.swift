@@ -46,7 +46,8 @@ struct GGUFWriterTests {
     var model = TinyModel()
     (model.dim, model.ffn, model.isTied, model.hasRopeFactors) = (256, 512, false, true)
     let formats = WeightFormat.allCases.filter { $0 != .f32 }
-    model.format = { formats[$0.utf8.reduce(0) { $0 + Int($1) } % formats.count] }
+    // A hash of the name whose factors were searched so that every format occurs.
+    model.format = { formats[$0.utf8.reduce(0) { ($0 * 19 + Int($1)) % 9973 } % formats.count] }
     let (once, twice) = (try temporaryFolder() + "/m.gguf", try temporaryFolder() + "/m.gguf")
     try model.write(to: once)
     try model.write(to: twice)

@@ -8,9 +8,13 @@
 #include "peaks.h"
 #include "../scalar/pages.h" /* after halves.h */
 
+/* Every block format is in expand.h. */
+static bool expands(k_format format) { return k_format_facts(format).block_values > 1; }
+
 #define K_AVX512_TABLE(title)                                                \
     {                                                                        \
         .name = title,                                                       \
+        .expands = expands,                                                  \
         .quantize = quantize_avx512,                                         \
         .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
         .multiply = multiply_avx512,                                         \

@@ -70,6 +70,10 @@ size_t k_table_count(void);
 const k_table *k_table_at(size_t index);
 const char *k_table_name(const k_table *table);
 
+/* Whether the table expands blocks of the format with vectors for its integer products. If not, it widens them row by row
+ * as scalar does, and multiplies with vectors all the same. */
+bool k_table_expands(const k_table *table, k_format format);
+
 typedef struct {
     const k_table *table;
     uint32_t threads; /* at least 1 */

@@ -146,6 +146,11 @@ static void load_halves(float out[][K_PANEL], const uint8_t *const row[K_PANEL],
     }
 }
 
+/* The formats that have their own way below. */
+static bool expands(k_format format) {
+    return format == K_Q4_0 || format == K_Q4_1 || format == K_Q8_0 || format == K_Q4_K || format == K_Q6_K;
+}
+
 /* n values, at most a chunk, of 32 rows. */
 K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
 #define BY_LANES(call) \

@@ -10,6 +10,7 @@
 #define K_LANES_TABLE(title)                                                 \
     {                                                                        \
         .name = title,                                                       \
+        .expands = expands,                                                  \
         .quantize = quantize,                                                \
         .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
         .multiply = multiply,                                                \
