@@ -45,18 +45,31 @@ void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_str
 
 typedef struct {
     const k_table *table;
-    k_product product;
+    k_activations x;
+    const k_output *outputs;
+    size_t n_in;
 } integers_call;
 
+/* Panels [begin, end) of all outputs, one output after the other. */
 static void integers_part(const void *arguments, size_t begin, size_t end) {
     const integers_call *c = arguments;
-    c->table->linear[c->product.x.kind](&c->product, begin, end);
+    size_t offset = 0; /* of this output's panels */
+    for (const k_output *o = c->outputs; offset < end; o++) {
+        const size_t panels = divide_up(o->n_out, K_PANEL), last = least(end, offset + panels);
+        const k_product product = {o->y, o->y_stride, c->x, o->w, o->format, o->n_out, c->n_in};
+        if (begin < last) {
+            c->table->linear[c->x.kind](&product, begin - offset, last - offset);
+            begin = last;
+        }
+        offset += panels;
+    }
 }
 
-void k_linear_integers(k_context c, float *y, size_t y_stride, k_activations x, const void *w, k_format format,
-                       size_t n_out, size_t n_in) {
-    integers_call call = {c.table, {y, y_stride, x, w, format, n_out, n_in}};
-    k_parallel(c.threads, integers_part, &call, divide_up(n_out, K_PANEL), grain_of(K_PANEL * n_in * (x.rows + 2)));
+void k_linear_integers(k_context c, k_activations x, const k_output *outputs, size_t count, size_t n_in) {
+    integers_call call = {c.table, x, outputs, n_in};
+    size_t panels = 0;
+    for (size_t i = 0; i < count; i++) panels += divide_up(outputs[i].n_out, K_PANEL);
+    k_parallel(c.threads, integers_part, &call, panels, grain_of(K_PANEL * n_in * (x.rows + 2)));
 }
 
 /* ---- Floats ---- */

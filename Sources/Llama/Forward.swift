@@ -28,17 +28,19 @@ struct BlockForward {
     angles: RotaryAngles, rows: Int
   ) {
     let (config, weights) = (model.config, model.blocks[block])
-    func linear(_ layer: LoRATarget, _ y: Matrix, from x: Activations) {
-      let adapted = policies.compactMap { part in part.policy.slot(layer, block).map { ($0, part.rows) } }
-      LinearLayer(weight: weights[layer], kernels: kernels).forward(y, from: x, adapted: adapted, low: t.low(layer))
+    // Layers that read the same input are one product: the frozen weights first, then what the adapters add.
+    func linear(_ layers: [(LoRATarget, Matrix)], from x: Activations) {
+      kernels.linear(layers.map { layer, y in (y, weights[layer]) }, x)
+      for (layer, y) in layers {
+        let adapted = policies.compactMap { part in part.policy.slot(layer, block).map { ($0, part.rows) } }
+        LinearLayer(weight: weights[layer], kernels: kernels).adapt(y, from: x, adapted: adapted, low: t.low(layer))
+      }
     }
 
     kernels.rmsNorm(  // 1
       t.attnNorm.matrix, t.attnInverse, x, weights.attnNorm, eps: config.normEpsilon, rows: rows)
     t.attnNorm.update(rows: rows, kernels)
-    linear(.attnQ, t.q, from: t.attnNorm)  // 2a
-    linear(.attnK, t.k, from: t.attnNorm)  // 2b
-    linear(.attnV, t.v, from: t.attnNorm)  // 2c
+    linear([(.attnQ, t.q), (.attnK, t.k), (.attnV, t.v)], from: t.attnNorm)  // 2a, 2b, 2c
     for (x, heads) in [(t.q, config.headCount), (t.k, config.kvHeadCount)] {  // 3
       kernels.rope(
         x, cosines: angles.cosines, sines: angles.sines, rows: rows, heads: heads)
@@ -46,17 +48,16 @@ struct BlockForward {
     kernels.cacheWrite(segments, shape, k: t.k, v: t.v)  // 4
     kernels.attention(t.attnOut.matrix, t.logSum, t.q, segments, shape)  // 5
     t.attnOut.update(rows: rows, kernels)
-    linear(.attnOutput, projected, from: t.attnOut)  // 6
+    linear([(.attnOutput, projected)], from: t.attnOut)  // 6
     kernels.sum(t.middle, x, projected, rows: rows)  // 7
 
     kernels.rmsNorm(  // 8
       t.ffnNorm.matrix, t.ffnInverse, t.middle, weights.ffnNorm, eps: config.normEpsilon, rows: rows)
     t.ffnNorm.update(rows: rows, kernels)
-    linear(.ffnGate, t.gate, from: t.ffnNorm)  // 9a
-    linear(.ffnUp, t.up, from: t.ffnNorm)  // 9b
+    linear([(.ffnGate, t.gate), (.ffnUp, t.up)], from: t.ffnNorm)  // 9a, 9b
     kernels.swiGLU(t.act.matrix, t.gate, t.up, rows: rows)  // 10
     t.act.update(rows: rows, kernels)
-    linear(.ffnDown, projected, from: t.act)  // 11
+    linear([(.ffnDown, projected)], from: t.act)  // 11
     kernels.sum(out, t.middle, projected, rows: rows)  // 12
   }
 }

@@ -8,11 +8,10 @@ struct LinearLayer {
   /// Neighbouring rows under one adapter. Rows of the base are in none.
   typealias AdaptedRows = (slot: Policy.Slot, rows: Range<Int>)
 
-  /// `y = x Wᵀ` for all rows at once, and where a row is adapted `y += (x (sA)ᵀ) Bᵀ`.
+  /// `y += (x (sA)ᵀ) Bᵀ` where a row is adapted, once `y = x Wᵀ` is there.
   ///
   /// - Parameter low: `[T, R]` or wider, keeps the inner product for the backward; nil when no row is adapted.
-  func forward(_ y: Matrix, from x: Activations, adapted: [AdaptedRows], low: Matrix?) {
-    kernels.linear(y, x, weight)
+  func adapt(_ y: Matrix, from x: Activations, adapted: [AdaptedRows], low: Matrix?) {
     for (slot, rows) in adapted {
       guard let low else { preconditionFailure("an adapter on \(weight.name) has no room for its inner product") }
       kernels.gemm(low, x.matrix, slot.scaledAT, rows: rows, accumulate: false)

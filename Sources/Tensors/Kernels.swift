@@ -34,16 +34,24 @@ public struct Kernels: @unchecked Sendable {
 
   /// `y [T, out] = x [T, in] · Wᵀ`, in integers when `x` has its quantised twin and `w` is quantised, in float else.
   /// `y` may have more columns than `w` has rows: a tile of the vocabulary.
-  public func linear(_ y: Matrix, _ x: Activations, _ w: WeightView) {
-    precondition(y.columns >= w.rows && x.columns == w.columns && y.rows >= x.rows, "linear \(w.name): shapes differ")
-    if !w.format.isFloat, let q = x.quantized {
-      k_linear_integers(
-        context, y.pointer, y.columns, q, w.bytes.baseAddress, w.format.id, w.rows, w.columns)
-    } else {
+  public func linear(_ y: Matrix, _ x: Activations, _ w: WeightView) { linear([(y, w)], x) }
+
+  /// The same for several weights that read the same input: the threads are called together once for all of them.
+  public func linear(_ outputs: [(y: Matrix, w: WeightView)], _ x: Activations) {
+    for (y, w) in outputs {
+      precondition(y.columns >= w.rows && x.columns == w.columns && y.rows >= x.rows, "linear \(w.name): shapes differ")
+    }
+    let quantized = x.quantized
+    for (y, w) in outputs where w.format.isFloat || quantized == nil {
       k_linear_f32(
         context, y.pointer, y.columns, x.matrix.pointer, x.columns, w.bytes.baseAddress, w.format.id,
         x.rows, w.rows, w.columns)
     }
+    guard let quantized else { return }
+    let integers = outputs.filter { !$0.w.format.isFloat }.map { y, w in
+      k_output(y: y.pointer, y_stride: y.columns, w: w.bytes.baseAddress, format: w.format.id, n_out: w.rows)
+    }
+    k_linear_integers(context, quantized, integers, integers.count, x.columns)
   }
 
   /// `dx += dy · W`.

@@ -124,8 +124,8 @@ static void linear(k_context c, k_context scalar, k_format format, size_t rows, 
         expect_same(a.sum, b.sum, rows * n / 32, what);
         expect_same(a.total, b.total, rows * n / 16, what);
         matrix got = like(rows, outputs, NULL), want = like(rows, outputs, NULL);
-        k_linear_integers(c, got.values, got.stride, a, w, format, outputs, n);
-        k_linear_integers(scalar, want.values, want.stride, b, w, format, outputs, n);
+        k_linear_integers(c, a, &(k_output){got.values, got.stride, w, format, outputs}, 1, n);
+        k_linear_integers(scalar, b, &(k_output){want.values, want.stride, w, format, outputs}, 1, n);
         expect_same_matrix(got, want, what);
         release(a);
         release(b);

@@ -107,16 +107,24 @@ typedef struct {
  *   x  [rows of `to`, n]  x_stride floats from row to row */
 void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_stride, size_t n);
 
-/* y[t, o] = sum over i of x[t, i] * w[o, i], activations as integers, weights of a block format.
- * `w` is [n_out, n_in], rows contiguous. Overwrites y; n_in is a multiple of the format's block.
+/* One of the weights that meet the same activations, and where its product goes. */
+typedef struct {
+    float *y; /* [rows, n_out], overwritten */
+    size_t y_stride;
+    const void *w; /* [n_out, n_in], rows contiguous */
+    k_format format;
+    size_t n_out;
+} k_output;
+
+/* y[t, o] = sum over i of x[t, i] * w[o, i], activations as integers, weights of a block format,
+ * for each of `count` outputs, with one fork for all of them. n_in is a multiple of every format's block.
  *
  * For each group g of weights with one scale (32 values; 16 for Q2_K, Q3_K, Q6_K), ascending:
  *     acc = fma((float)(exact integer dot), w_scale[g] * x_scale[block], acc)
  * and, for formats with a minimum, then  acc = fma(x_sum, w_min[g], acc)  where
  *     x_sum = sum[block], for groups of 16 (Q2_K) (float)total[g] * x_scale[block];  w_min = m of Q4_1 and Q5_1,
  *     -(dmin * minimum[g]) of Q2_K, Q4_K and Q5_K. */
-void k_linear_integers(k_context c, float *y, size_t y_stride, k_activations x, const void *w, k_format format,
-                       size_t n_out, size_t n_in);
+void k_linear_integers(k_context c, k_activations x, const k_output *outputs, size_t count, size_t n_in);
 
 /* The same product with float activations and dequantised weights; every format.
  * acc = fma(w[o, i], x[t, i], acc), i ascending. */
