@@ -1,5 +1,5 @@
 /* What one instruction set provides: leaf functions for one thread. The operations in matmul.c, rows.c,
- * attention.c and vocabulary.c are written once, with these as their verbs, and split over threads there. */
+ * attention.c and attention_backward.c are written once, with these as their verbs, and split over threads there. */
 #ifndef PARLEY_TABLE_H
 #define PARLEY_TABLE_H
 

@@ -5,11 +5,11 @@
  * of its two 16-bit integers; of its four bytes, w without and x with a sign. Both exact. */
 #include "expand.h"
 
+/* Tokens of a tile; tokens that need no panel; tokens whose sums are kept at a time. */
 enum { TOKENS = 6, DIRECT = 2, ROWS = 512 };
 
-/* Weights that share a scale; whether they also share a minimum. */
+/* Weights that share a scale. */
 K_INLINE int group_values(k_format format) { return (int)group_of(format); }
-K_INLINE bool with_minimum(k_format format) { return has_minimum(format); }
 
 static void quantize_avx512(k_activations to, const float *x, size_t n) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
@@ -65,7 +65,7 @@ K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum,
     const int block = g * group_values(format) / K_ACT_BLOCK;
     __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[block]));
     acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, acc);
-    if (!with_minimum(format)) return acc;
+    if (!has_minimum(format)) return acc;
     float x_sum = group_values(format) == 32 ? x.sum[block] : (float)x.total[g] * x.scale[block];
     return _mm512_fmadd_ps(_mm512_set1_ps(x_sum), minimum, acc);
 }

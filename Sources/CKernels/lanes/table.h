@@ -16,22 +16,6 @@
         .multiply = multiply,                                                \
         .panel = panel_of_floats,                                            \
         .dequantize = dequantize,                                            \
-        .rms_norm = rms_norm,                                                \
-        .rms_norm_backward = rms_norm_backward,                              \
-        .rope = rope,                                                        \
-        .swiglu = swiglu,                                                    \
-        .swiglu_backward = swiglu_backward,                                  \
-        .axpy = axpy,                                                        \
-        .scale = scale,                                                      \
-        .dot = dot,                                                          \
-        .exp = exponential,                                                  \
-        .log = logarithm,                                                    \
-        .softmax = softmax,                                                  \
-        .log_sum_exp = log_sum_exp,                                          \
-        .softmax_backward = softmax_backward,                                \
-        .log_prob_backward = log_prob_backward,                              \
-        .write_page = write_page,                                            \
-        .read_keys = read_keys,                                              \
-        .read_values = read_values,                                          \
+        K_SHARED_SLOTS,                                                      \
         .peak = peak,                                                        \
     }

@@ -68,3 +68,23 @@ static void read_values(float *restrict out, const uint8_t *restrict values, k_f
         for (size_t i = 0; i < K_ACT_BLOCK; i++)
             out[b * K_ACT_BLOCK + i] = (float)q[b * K_ACT_BLOCK + i] * scale[b];
 }
+
+/* The slots that rows.h and this file fill in every table. */
+#define K_SHARED_SLOTS                                                       \
+    .rms_norm = rms_norm,                                                    \
+    .rms_norm_backward = rms_norm_backward,                                  \
+    .rope = rope,                                                            \
+    .swiglu = swiglu,                                                        \
+    .swiglu_backward = swiglu_backward,                                      \
+    .axpy = axpy,                                                            \
+    .scale = scale,                                                          \
+    .dot = dot,                                                              \
+    .exp = exponential,                                                      \
+    .log = logarithm,                                                        \
+    .softmax = softmax,                                                      \
+    .log_sum_exp = log_sum_exp,                                              \
+    .softmax_backward = softmax_backward,                                    \
+    .log_prob_backward = log_prob_backward,                                  \
+    .write_page = write_page,                                                \
+    .read_keys = read_keys,                                                  \
+    .read_values = read_values
