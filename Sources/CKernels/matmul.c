@@ -34,7 +34,7 @@ static void quantize_part(const void *arguments, size_t begin, size_t end) {
     const quantize_call *c = arguments;
     for (size_t t = begin; t < end; t++)
         for (size_t first = 0; first < c->n; first += K_CHUNK)
-            c->table->quantize(k_activations_at(c->to, t, first, c->n), c->x + t * c->x_stride + first,
+            c->table->quantize(k_activations_at(c->to, t, first), c->x + t * c->x_stride + first,
                                least(K_CHUNK, c->n - first));
 }
 

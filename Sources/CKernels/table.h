@@ -18,9 +18,10 @@ typedef struct {
     size_t n_out, n_in;
 } k_product;
 
-/* One row's activations of the chunk that starts at value `first`: contiguous. */
-static inline k_activations k_activations_at(k_activations x, size_t row, size_t first, size_t n) {
-    size_t width = n - first < K_CHUNK ? n - first : K_CHUNK, value = first * x.rows + row * width;
+/* The activations from `row` on of the chunk that starts at value `first`: a row is contiguous, the next one is K_CHUNK
+ * values further. */
+static inline k_activations k_activations_at(k_activations x, size_t row, size_t first) {
+    const size_t value = first * x.rows + row * K_CHUNK;
     x.q = (char *)x.q + value * (x.kind == K_INT16 ? sizeof(int16_t) : sizeof(int8_t));
     x.scale += value / K_ACT_BLOCK;
     x.sum += value / K_ACT_BLOCK;

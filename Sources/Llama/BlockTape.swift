@@ -52,5 +52,7 @@ final class BlockTape {
   }
 
   /// Values of the widest input of a linear layer, for the shared quantised twin.
-  static func widest(_ config: LlamaConfig) -> Int { max(config.dim, config.queryDim, config.feedForward) }
+  static func widest(_ config: LlamaConfig) -> Int {
+    QuantizedRows.room(columns: max(config.dim, config.queryDim, config.feedForward))
+  }
 }

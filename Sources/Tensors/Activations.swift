@@ -38,6 +38,12 @@ public final class QuantizedRows {
     total = Buffer(count: 2 * blocks)
   }
 
+  /// Values that one row of `columns` takes: whole chunks.
+  public static func room(columns: Int) -> Int {
+    let chunk = Int(K_CHUNK)
+    return (columns + chunk - 1) / chunk * chunk
+  }
+
   /// Bytes for `values` activations, scales and sums included.
   public static func bytes(values: Int) -> Int { 2 * values + 16 * (values / Int(K_ACT_BLOCK) + 1) }
 
@@ -62,7 +68,7 @@ public final class Activations {
   public init(_ rows: Int, _ columns: Int, precision: Precision, scratch shared: QuantizedRows? = nil) {
     matrix = Matrix(rows, columns)
     integers = columns.isMultiple(of: Int(K_ACT_BLOCK)) ? precision.integers : nil
-    scratch = integers == nil ? nil : shared ?? QuantizedRows(values: rows * columns)
+    scratch = integers == nil ? nil : shared ?? QuantizedRows(values: rows * QuantizedRows.room(columns: columns))
   }
 
   /// Takes the first `rows` rows of `matrix` as they are now.
@@ -70,7 +76,8 @@ public final class Activations {
     precondition(rows <= matrix.rows, "\(rows) rows do not fit \(matrix.rows)")
     self.rows = rows
     guard let scratch, let integers else { return }
-    precondition(rows * columns <= scratch.capacity, "\(rows * columns) values do not fit the shared scratch")
+    let values = rows * QuantizedRows.room(columns: columns)
+    precondition(values <= scratch.capacity, "\(values) values do not fit the shared scratch")
     scratch.owner = self
     k_quantize_rows(kernels.context, scratch.c(integers, rows: rows), matrix.pointer, columns, columns)
   }

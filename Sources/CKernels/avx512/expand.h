@@ -1,8 +1,7 @@
-/* Weights as stored, to words for the dot products of 16 rows at once. A word is a dword of each row: two 16-bit
- * values, (4c, 4c + 2) or (4c + 1, 4c + 3), as the activations lie; or four bytes, 4c to 4c + 3.
+/* Weights as stored, to words for the dot products of 16 rows at once. A word is a dword of each row: four bytes, weights
+ * 4c to 4c + 3, without a sign: each is the weight plus zero_point(format), which the products take back.
  *
- * The packed dwords of 16 rows are transposed first; then an AND, or a shift and an AND, gives the words. Weights come
- * out without a sign, that is, with a zero point that the products take back; only int16 of Q8_0 keeps its sign. */
+ * The packed dwords of 16 rows are transposed first; then an AND, or a shift and an AND, gives the words. */
 #include "transpose.h"
 
 /* Values expanded together, so that no byte is read twice; and what is taken from every weight. */
@@ -14,11 +13,11 @@ K_INLINE int unit_of(k_format format) {
     }
 }
 
-K_INLINE int zero_point(k_format format, k_integers kind) {
+K_INLINE int zero_point(k_format format) {
     switch (format) {
     case K_Q4_0: return 8;
     case K_Q5_0: return 16;
-    case K_Q8_0: return kind == K_INT8 ? 128 : 0;
+    case K_Q8_0: return 128;
     case K_Q3_K: return 4;
     case K_Q6_K: return 32;
     default: return 0;
@@ -34,32 +33,12 @@ K_INLINE __m512i add_bit(__m512i v, __m512i from, __m512i bit, char value) {
     return _mm512_mask_add_epi8(v, _mm512_test_epi8_mask(from, bit), v, _mm512_set1_epi8(value));
 }
 
-/* words[word...] from 16 bytes of each row, a value a byte. */
-K_INLINE void words_of_bytes(__m512i *words, int word, const __m512i v[4], k_integers kind) {
+/* Two values a byte, 16 bytes of each row: four words of the low nibbles, and four of the high ones. */
+K_INLINE void words_of_nibbles(__m512i low[4], __m512i high[4], const __m512i v[4]) {
 #pragma clang loop unroll(full)
     for (int c = 0; c < 4; c++) {
-        if (kind == K_INT8) {
-            words[word + c] = v[c];
-        } else {
-            words[word + 2 * c] = bits(v[c], 0, 0x00ff00ff);
-            words[word + 2 * c + 1] = bits(v[c], 8, 0x00ff00ff);
-        }
-    }
-}
-
-/* The same for two values a byte: the low nibbles from words[low] on, the high ones from words[high]. */
-K_INLINE void words_of_nibbles(__m512i *words, int low, int high, const __m512i v[4], k_integers kind) {
-#pragma clang loop unroll(full)
-    for (int c = 0; c < 4; c++) {
-        if (kind == K_INT8) {
-            words[low + c] = bits(v[c], 0, 0x0f0f0f0f);
-            words[high + c] = bits(v[c], 4, 0x0f0f0f0f);
-        } else {
-            words[low + 2 * c] = bits(v[c], 0, 0x000f000f);
-            words[low + 2 * c + 1] = bits(v[c], 8, 0x000f000f);
-            words[high + 2 * c] = bits(v[c], 4, 0x000f000f);
-            words[high + 2 * c + 1] = bits(v[c], 12, 0x000f000f);
-        }
+        low[c] = bits(v[c], 0, 0x0f0f0f0f);
+        high[c] = bits(v[c], 4, 0x0f0f0f0f);
     }
 }
 
@@ -70,35 +49,32 @@ K_INLINE __m512i spread(__m512i v, int byte) {
 }
 
 /* A block of Q5_0 or Q5_1: the dword at `qh` has the fifth bits of 32 values, whose nibbles follow. */
-K_INLINE void words_of_five_bits(__m512i *words, const uint8_t *const row[16], size_t qh, k_integers kind) {
-    __m512i v[4], fifth[4], low[4], high[4];
+K_INLINE void words_of_five_bits(__m512i words[8], const uint8_t *const row[16], size_t qh) {
+    __m512i v[4], fifth[4];
     load_lanes(fifth, row, qh); /* of which the first is wanted */
     load_lanes(v, row, qh + 4);
+    words_of_nibbles(words, words + 4, v);
 #pragma clang loop unroll(full)
-    for (int c = 0; c < 4; c++) { /* two words take their bits from one byte */
+    for (int c = 0; c < 8; c++) { /* two words take their bits from one byte */
         const __m512i bit = _mm512_set1_epi32(c % 2 ? (int)0x80402010 : 0x08040201);
-        low[c] = add_bit(bits(v[c], 0, 0x0f0f0f0f), spread(fifth[0], c / 2), bit, 16);
-        high[c] = add_bit(bits(v[c], 4, 0x0f0f0f0f), spread(fifth[0], 2 + c / 2), bit, 16);
+        words[c] = add_bit(words[c], spread(fifth[0], c / 2), bit, 16);
     }
-    words_of_bytes(words, 0, low, kind);
-    words_of_bytes(words, kind == K_INT8 ? 4 : 8, high, kind);
 }
 
-/* One unit of 16 rows: words[unit / 2] in int16, words[unit / 4] in int8. `row` points at the chunk, `u` counts units. */
-K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u, k_format format, k_integers kind) {
-    const int sixteen = kind == K_INT8 ? 4 : 8; /* words of 16 values */
-    __m512i v[4], other[4], high[4];
+/* One unit of 16 rows: words[unit / 4]. `row` points at the chunk, `u` counts units. */
+K_INLINE void expand_unit(__m512i words[32], const uint8_t *const row[16], size_t u, k_format format) {
+    __m512i v[4], high[4];
     switch (format) {
     case K_Q4_0:
         load_lanes(v, row, u * sizeof(k_block_q4_0) + offsetof(k_block_q4_0, qs));
-        words_of_nibbles(words, 0, sixteen, v, kind);
+        words_of_nibbles(words, words + 4, v);
         break;
     case K_Q4_1:
         load_lanes(v, row, u * sizeof(k_block_q4_1) + offsetof(k_block_q4_1, qs));
-        words_of_nibbles(words, 0, sixteen, v, kind);
+        words_of_nibbles(words, words + 4, v);
         break;
-    case K_Q5_0: words_of_five_bits(words, row, u * sizeof(k_block_q5_0) + offsetof(k_block_q5_0, qh), kind); break;
-    case K_Q5_1: words_of_five_bits(words, row, u * sizeof(k_block_q5_1) + offsetof(k_block_q5_1, qh), kind); break;
+    case K_Q5_0: words_of_five_bits(words, row, u * sizeof(k_block_q5_0) + offsetof(k_block_q5_0, qh)); break;
+    case K_Q5_1: words_of_five_bits(words, row, u * sizeof(k_block_q5_1) + offsetof(k_block_q5_1, qh)); break;
     case K_Q2_K:
     case K_Q3_K: /* half a block; see q2_k_value and q3_k_value */
 #pragma clang loop unroll(full)
@@ -109,28 +85,11 @@ K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u
 #pragma clang loop unroll(full)
             for (int g = 0; g < 4; g++) {
                 const __m512i third = _mm512_set1_epi8((char)(1 << (4 * u + (size_t)g)));
-                __m512i q[4];
 #pragma clang loop unroll(full)
                 for (int c = 0; c < 4; c++) {
-                    q[c] = bits(v[c], 2 * g, 0x03030303);
-                    if (format == K_Q3_K) q[c] = add_bit(q[c], high[c], third, 4);
+                    __m512i q = bits(v[c], 2 * g, 0x03030303);
+                    words[8 * g + 4 * part + c] = format == K_Q3_K ? add_bit(q, high[c], third, 4) : q;
                 }
-                words_of_bytes(words, (2 * g + part) * sixteen, q, kind);
-            }
-        }
-        break;
-    case K_Q5_K: /* as Q4_K, and byte j of another 32 holds the fifth bit of value j of eight groups */
-#pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) {
-            load_lanes(v, row, offsetof(k_block_q5_k, qs) + 32 * u + 16 * (size_t)part);
-            load_lanes(high, row, offsetof(k_block_q5_k, qh) + 16 * (size_t)part);
-#pragma clang loop unroll(full)
-            for (int g = 0; g < 2; g++) {
-                const __m512i fifth = _mm512_set1_epi8((char)(1 << (2 * u + (size_t)g)));
-                __m512i q[4];
-#pragma clang loop unroll(full)
-                for (int c = 0; c < 4; c++) q[c] = add_bit(bits(v[c], 4 * g, 0x0f0f0f0f), high[c], fifth, 16);
-                words_of_bytes(words, (2 * g + part) * sixteen, q, kind);
             }
         }
         break;
@@ -138,7 +97,43 @@ K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u
 #pragma clang loop unroll(full)
         for (int part = 0; part < 2; part++) {
             load_lanes(v, row, offsetof(k_block_q4_k, qs) + 32 * u + 16 * (size_t)part);
-            words_of_nibbles(words, part * sixteen, (part + 2) * sixteen, v, kind);
+            words_of_nibbles(words + 4 * part, words + 8 + 4 * part, v);
+        }
+        break;
+    case K_Q5_K: /* as Q4_K, and byte j of another 32 holds the fifth bit of value j of eight groups */
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) {
+            load_lanes(v, row, offsetof(k_block_q5_k, qs) + 32 * u + 16 * (size_t)part);
+            load_lanes(high, row, offsetof(k_block_q5_k, qh) + 16 * (size_t)part);
+            words_of_nibbles(words + 4 * part, words + 8 + 4 * part, v);
+#pragma clang loop unroll(full)
+            for (int g = 0; g < 2; g++) {
+                const __m512i fifth = _mm512_set1_epi8((char)(1 << (2 * u + (size_t)g)));
+                __m512i *to = words + 8 * g + 4 * part;
+#pragma clang loop unroll(full)
+                for (int c = 0; c < 4; c++) to[c] = add_bit(to[c], high[c], fifth, 16);
+            }
+        }
+        break;
+    case K_Q6_K: /* half a block; see q6_k_value */
+#pragma clang loop unroll(full)
+        for (int part = 0; part < 2; part++) { /* 16 bytes: half of each of four groups of 32 */
+            const size_t at = 64 * u + 16 * (size_t)part;
+            load_lanes(high, row, offsetof(k_block_q6_k, qh) + 32 * u + 16 * (size_t)part);
+#pragma clang loop unroll(full)
+            for (int g = 0; g < 2; g++) { /* groups g and g + 2 share their bytes */
+                load_lanes(v, row, at + 32 * (size_t)g);
+                __m512i *low = words + 8 * g + 4 * part, *upper = low + 16;
+                words_of_nibbles(low, upper, v);
+#pragma clang loop unroll(full)
+                for (int c = 0; c < 4; c++) {
+                    const __m512i two = _mm512_set1_epi32(0x30303030);
+                    const __m512i of_low = g == 0 ? _mm512_slli_epi32(high[c], 4) : _mm512_slli_epi32(high[c], 2);
+                    const __m512i of_upper = g == 0 ? high[c] : _mm512_srli_epi32(high[c], 2);
+                    low[c] = _mm512_or_si512(low[c], _mm512_and_si512(of_low, two));
+                    upper[c] = _mm512_or_si512(upper[c], _mm512_and_si512(of_upper, two));
+                }
+            }
         }
         break;
     case K_Q8_0:
@@ -146,35 +141,7 @@ K_INLINE void expand_unit(__m512i *words, const uint8_t *const row[16], size_t u
         for (int part = 0; part < 2; part++) {
             load_lanes(v, row, u * sizeof(k_block_q8_0) + offsetof(k_block_q8_0, qs) + 16 * (size_t)part);
 #pragma clang loop unroll(full)
-            for (int c = 0; c < 4; c++) {
-                if (kind == K_INT8) {
-                    words[part * 4 + c] = _mm512_xor_si512(v[c], _mm512_set1_epi8(-128));
-                } else { /* sign-extend the even bytes, then the odd ones */
-                    words[part * 8 + 2 * c] = _mm512_srai_epi16(_mm512_slli_epi16(v[c], 8), 8);
-                    words[part * 8 + 2 * c + 1] = _mm512_srai_epi16(v[c], 8);
-                }
-            }
-        }
-        break;
-    case K_Q6_K: /* half a block; see q6_k_value */
-#pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) { /* 16 bytes: half of each of four groups of 32 */
-            size_t at = 64 * u + 16 * (size_t)part;
-            load_lanes(v, row, at);
-            load_lanes(other, row, at + 32);
-            load_lanes(high, row, offsetof(k_block_q6_k, qh) + 32 * u + 16 * (size_t)part);
-#pragma clang loop unroll(full)
-            for (int g = 0; g < 4; g++) {
-                __m512i six[4];
-#pragma clang loop unroll(full)
-                for (int c = 0; c < 4; c++) {
-                    __m512i low = bits(g % 2 ? other[c] : v[c], g / 2 * 4, 0x0f0f0f0f);
-                    __m512i two = g < 2 ? _mm512_slli_epi32(high[c], (unsigned)(4 - 2 * g))
-                                        : _mm512_srli_epi32(high[c], (unsigned)(2 * g - 4));
-                    six[c] = _mm512_or_si512(low, _mm512_and_si512(two, _mm512_set1_epi32(0x30303030)));
-                }
-                words_of_bytes(words, (2 * g + part) * sixteen, six, kind);
-            }
+            for (int c = 0; c < 4; c++) words[4 * part + c] = _mm512_xor_si512(v[c], _mm512_set1_epi8(-128));
         }
         break;
     case K_F32: case K_F16: case K_BF16: case K_FORMAT_COUNT: break; /* floats have no integers */

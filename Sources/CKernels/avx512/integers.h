@@ -49,24 +49,32 @@ K_INLINE __m512i broadcast_word(const void *q, int word) {
     return _mm512_set1_epi32(value);
 }
 
-K_INLINE __m512i add_dot(__m512i sum, __m512i w, __m512i x, k_integers kind) {
-    return kind == K_INT16 ? DOT_INT16(sum, w, x) : DOT_INT8(sum, w, x);
+/* sum plus four weights times word `word` of the activations of token t, which in int16 is two words of pairs: their order is that
+ * in which a mask and a shift leave the weights. Bytes have a sign in int16 panels of formats with a zero point. */
+K_INLINE __m512i add_word(__m512i sum, __m512i w, k_activations x, int t, int word, k_integers kind, bool sign) {
+    const char *q = (const char *)x.q + t * K_CHUNK * (kind == K_INT16 ? 2 : 1);
+    if (kind == K_INT8) return DOT_INT8(sum, w, broadcast_word(q, word));
+    const __m512i even = sign ? _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8)
+                              : _mm512_and_si512(w, _mm512_set1_epi32(0x00ff00ff));
+    const __m512i odd = sign ? _mm512_srai_epi16(w, 8) : _mm512_srli_epi16(w, 8);
+    return DOT_INT16(DOT_INT16(sum, even, broadcast_word(q, 2 * word)), odd, broadcast_word(q, 2 * word + 1));
 }
 
 /* What the zero point has added to the dot product of group g (of the chunk). */
-K_INLINE __m512i excess(const int32_t *total, int g, k_format format, int zero) {
-    if (zero == 0) return _mm512_setzero_si512();
+K_INLINE __m512i excess(k_activations x, int t, int g, k_format format) {
+    const int32_t *total = x.total + t * (K_CHUNK / 16);
     int32_t sum = group_values(format) == 16 ? total[g] : total[2 * g] + total[2 * g + 1];
-    return _mm512_set1_epi32(sum * zero);
+    return _mm512_set1_epi32(sum * zero_point(format));
 }
 
 /* acc after group g of the chunk. */
-K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum, k_activations x, int g, k_format format) {
-    const int block = g * group_values(format) / K_ACT_BLOCK;
+K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum, k_activations x, int t, int g,
+                          k_format format) {
+    const int block = t * (K_CHUNK / K_ACT_BLOCK) + g * group_values(format) / K_ACT_BLOCK;
     __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[block]));
     acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, acc);
     if (!has_minimum(format)) return acc;
-    float x_sum = group_values(format) == 32 ? x.sum[block] : (float)x.total[g] * x.scale[block];
+    float x_sum = group_values(format) == 32 ? x.sum[block] : (float)x.total[t * (K_CHUNK / 16) + g] * x.scale[block];
     return _mm512_fmadd_ps(_mm512_set1_ps(x_sum), minimum, acc);
 }
 
@@ -77,8 +85,7 @@ K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum,
 K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], const uint8_t *next, size_t o,
                            __mmask16 lanes, k_format format, k_integers kind, int tokens) {
     const k_format_info facts = k_format_facts(format);
-    const int unit = unit_of(format), group = group_values(format), zero = zero_point(format, kind);
-    const int group_words = group / (kind == K_INT16 ? 2 : 4), unit_words = unit / (kind == K_INT16 ? 2 : 4);
+    const int unit = unit_of(format), group = group_values(format), group_words = group / 4;
     __m512 acc[DIRECT];
 #pragma clang loop unroll(full)
     for (int i = 0; i < tokens; i++) acc[i] = _mm512_setzero_ps();
@@ -88,14 +95,13 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
         const size_t unit_bytes = (size_t)unit * facts.block_bytes / facts.block_values;
         const uint8_t *row[16];
         for (size_t r = 0; r < 16; r++) row[r] = start[r] + offset;
-        k_activations x[DIRECT];
-        for (int i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, (size_t)i, first, p->n_in);
+        const k_activations x = k_activations_at(p->x, 0, first);
         unit_scales scales;
         load_scales(&scales, row, format, n);
         for (size_t u = 0; u < n / (size_t)unit; u++) {
-            __m512i words[64];
+            __m512i words[32];
             prefetch(next, 16 * (offset + u * unit_bytes), 16 * (offset + (u + 1) * unit_bytes));
-            expand_unit(words, row, u, format, kind);
+            expand_unit(words, row, u, format);
 #pragma clang loop unroll(full)
             for (int g = 0; g < unit / group; g++) {
                 const int in_chunk = (int)u * (unit / group) + g;
@@ -104,10 +110,9 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
                     __m512i sum = _mm512_setzero_si512();
 #pragma clang loop unroll(full)
                     for (int w = 0; w < group_words; w++)
-                        sum = add_dot(sum, words[g * group_words + w],
-                                  broadcast_word(x[i].q, (int)u * unit_words + g * group_words + w), kind);
-                    if (zero) sum = _mm512_sub_epi32(sum, excess(x[i].total, in_chunk, format, zero));
-                    acc[i] = add_group(acc[i], sum, scales.scale[in_chunk], scales.minimum[in_chunk], x[i], in_chunk, format);
+                        sum = add_word(sum, words[g * group_words + w], x, i, in_chunk * group_words + w, kind, false);
+                    if (zero_point(format)) sum = _mm512_sub_epi32(sum, excess(x, i, in_chunk, format));
+                    acc[i] = add_group(acc[i], sum, scales.scale[in_chunk], scales.minimum[in_chunk], x, i, in_chunk, format);
                 }
             }
         }
@@ -120,21 +125,21 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
 
 /* 32 outputs and a chunk of K. */
 typedef struct {
-    __m512i words[K_CHUNK / 2][2]; /* [word][outputs 0...15, 16...31] */
+    __m512i words[K_CHUNK / 4][2]; /* [word][outputs 0...15, 16...31] */
     unit_scales scales[2];
 } panel;
 
+/* In int16 the zero point is taken from the bytes, in int8 from the sums. */
 K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
-    const int unit = unit_of(format), unit_words = unit / (kind == K_INT16 ? 2 : 4), zero = zero_point(format, kind);
+    const int unit = unit_of(format), unit_words = unit / 4, zero = kind == K_INT16 ? zero_point(format) : 0;
     for (size_t h = 0; h < 2; h++) {
         load_scales(&to->scales[h], row + 16 * h, format, n);
         for (size_t u = 0; u < n / (size_t)unit; u++) {
-            __m512i words[64];
-            expand_unit(words, row + 16 * h, u, format, kind);
+            __m512i words[32];
+            expand_unit(words, row + 16 * h, u, format);
 #pragma clang loop unroll(full)
             for (int w = 0; w < unit_words; w++)
-                to->words[u * (size_t)unit_words + (size_t)w][h] =
-                    kind == K_INT16 && zero ? _mm512_sub_epi16(words[w], _mm512_set1_epi16((short)zero)) : words[w];
+                to->words[u * (size_t)unit_words + (size_t)w][h] = _mm512_sub_epi8(words[w], _mm512_set1_epi8((char)zero));
         }
     }
 }
@@ -150,10 +155,9 @@ K_INLINE void fetch_lines(fetch *f) {
 }
 
 /* sums [tokens][32] += n values of the panel times the tokens. */
-K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n, bool start, fetch *ahead,
+K_INLINE void tile(float *sums, const panel *w, k_activations x, size_t n, bool start, fetch *ahead,
                    k_format format, k_integers kind, int tokens) {
-    const int group = group_values(format), words = group / (kind == K_INT16 ? 2 : 4);
-    const int zero = kind == K_INT8 ? zero_point(format, kind) : 0;
+    const int group = group_values(format), words = group / 4, zero = zero_point(format);
     __m512 acc[TOKENS][2];
 #pragma clang loop unroll(full)
     for (int t = 0; t < tokens; t++)
@@ -169,17 +173,17 @@ K_INLINE void tile(float *sums, const panel *w, const k_activations *x, size_t n
             const __m512i w0 = w->words[g * words + i][0], w1 = w->words[g * words + i][1];
 #pragma clang loop unroll(full)
             for (int t = 0; t < tokens; t++) {
-                __m512i v = broadcast_word(x[t].q, g * words + i);
-                sum[t][0] = add_dot(sum[t][0], w0, v, kind);
-                sum[t][1] = add_dot(sum[t][1], w1, v, kind);
+                sum[t][0] = add_word(sum[t][0], w0, x, t, g * words + i, kind, zero != 0);
+                sum[t][1] = add_word(sum[t][1], w1, x, t, g * words + i, kind, zero != 0);
             }
         }
 #pragma clang loop unroll(full)
         for (int t = 0; t < tokens; t++) {
-            const __m512i more = excess(x[t].total, g, format, zero);
+            const __m512i more = kind == K_INT8 && zero ? excess(x, t, g, format) : _mm512_setzero_si512();
             for (int h = 0; h < 2; h++) {
-                if (zero) sum[t][h] = _mm512_sub_epi32(sum[t][h], more);
-                acc[t][h] = add_group(acc[t][h], sum[t][h], w->scales[h].scale[g], w->scales[h].minimum[g], x[t], g, format);
+                sum[t][h] = _mm512_sub_epi32(sum[t][h], more);
+                acc[t][h] = add_group(acc[t][h], sum[t][h], w->scales[h].scale[g], w->scales[h].minimum[g], x, t, g,
+                                      format);
             }
         }
     }
@@ -195,8 +199,7 @@ K_INLINE void panel_tokens(const k_product *p, const panel *w, float *sums, size
     ahead.step = 1 + (size_t)(ahead.end - ahead.at) / 64 / (tiles * groups);
     for (size_t i = 0; i < tiles; i++) { /* tiles of about the same size */
         const size_t t = begin + (end - begin) * i / tiles, tokens = begin + (end - begin) * (i + 1) / tiles - t;
-        k_activations x[TOKENS];
-        for (size_t k = 0; k < tokens; k++) x[k] = k_activations_at(p->x, t + k, first, p->n_in);
+        const k_activations x = k_activations_at(p->x, t, first);
         float *to = sums + (t - begin) * K_PANEL;
 #define TILE(tokens) case tokens: tile(to, w, x, n, first == 0, &ahead, format, kind, tokens); break
         switch (tokens) {

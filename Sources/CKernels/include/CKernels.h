@@ -92,7 +92,8 @@ typedef enum {
 #define K_CHUNK 256 /* values of K worked on at a time: a multiple of every block */
 
 /* Activations as integers: x[i] is about scale * q[i]. Chunk by chunk: all rows of the first K_CHUNK values, then all
- * rows of the next, so that what a product reads together lies together. n is a multiple of 32. */
+ * rows of the next, so that what a product reads together lies together. n is a multiple of 32; the last chunk has room
+ * for a whole one. */
 typedef struct {
     k_integers kind;
     size_t rows;

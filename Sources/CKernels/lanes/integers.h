@@ -78,7 +78,7 @@ K_INLINE void panel_tokens(float *sums, const panel *w, const k_product *p, size
         /* As few tiles as can be, of about the same size. */
         const size_t rest = end - t, tiles = (rest + TOKENS - 1) / TOKENS, tokens = (rest + tiles - 1) / tiles;
         k_activations x[TOKENS];
-        for (size_t i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, t + i, first, p->n_in);
+        for (size_t i = 0; i < tokens; i++) x[i] = k_activations_at(p->x, t + i, first);
         float *to = sums + (t - begin) * K_PANEL;
         for (size_t at = 0; at < K_PANEL; at += TILE) {
 #define TILE_OF(tokens) case tokens: tile(to, w, at, x, n, p->format, kind, count, run, tokens); break

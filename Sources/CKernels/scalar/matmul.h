@@ -41,7 +41,7 @@ static void linear_integers(const k_product *p, size_t begin, size_t end) {
             if (p->x.kind == K_INT16) to_int16_order(&w, n);
             for (size_t t = 0; t < p->x.rows; t++) {
                 float *y = p->y + t * p->y_stride + o;
-                *y = add_product(first == 0 ? 0 : *y, &w, k_activations_at(p->x, t, first, p->n_in), p->format, n);
+                *y = add_product(first == 0 ? 0 : *y, &w, k_activations_at(p->x, t, first), p->format, n);
             }
         }
     }
