@@ -33,13 +33,19 @@ K_INLINE __m512i add_bit(__m512i v, __m512i from, __m512i bit, char value) {
     return _mm512_mask_add_epi8(v, _mm512_test_epi8_mask(from, bit), v, _mm512_set1_epi8(value));
 }
 
-/* Two values a byte, 16 bytes of each row: four words of the low nibbles, and four of the high ones. */
-K_INLINE void words_of_nibbles(__m512i low[4], __m512i high[4], const __m512i v[4]) {
-#pragma clang loop unroll(full)
-    for (int c = 0; c < 4; c++) {
-        low[c] = bits(v[c], 0, 0x0f0f0f0f);
-        high[c] = bits(v[c], 4, 0x0f0f0f0f);
-    }
+/* The low nibbles of all bytes (half 0), or the high ones. */
+K_INLINE __m512i nibbles(__m512i v, int half) { return bits(v, 4 * half, 0x0f0f0f0f); }
+
+/* Where words go: `stride` registers apart, with `less` taken from every byte. They are written one by one, for there are
+ * not enough registers to hold a unit. */
+typedef struct {
+    __m512i *to;
+    int stride;
+    char less;
+} word_sink;
+
+K_INLINE void put(word_sink words, int word, __m512i v) {
+    words.to[word * words.stride] = _mm512_sub_epi8(v, _mm512_set1_epi8(words.less));
 }
 
 /* Byte `byte` of every dword, four times. */
@@ -49,100 +55,74 @@ K_INLINE __m512i spread(__m512i v, int byte) {
 }
 
 /* A block of Q5_0 or Q5_1: the dword at `qh` has the fifth bits of 32 values, whose nibbles follow. */
-K_INLINE void words_of_five_bits(__m512i words[8], const uint8_t *const row[16], size_t qh) {
+K_INLINE void words_of_five_bits(word_sink words, const uint8_t *const row[16], size_t qh) {
     __m512i v[4], fifth[4];
     load_lanes(fifth, row, qh); /* of which the first is wanted */
     load_lanes(v, row, qh + 4);
-    words_of_nibbles(words, words + 4, v);
 #pragma clang loop unroll(full)
     for (int c = 0; c < 8; c++) { /* two words take their bits from one byte */
         const __m512i bit = _mm512_set1_epi32(c % 2 ? (int)0x80402010 : 0x08040201);
-        words[c] = add_bit(words[c], spread(fifth[0], c / 2), bit, 16);
+        put(words, c, add_bit(nibbles(v[c % 4], c / 4), spread(fifth[0], c / 2), bit, 16));
     }
 }
 
-/* One unit of 16 rows: words[unit / 4]. `row` points at the chunk, `u` counts units. */
-K_INLINE void expand_unit(__m512i words[32], const uint8_t *const row[16], size_t u, k_format format) {
-    __m512i v[4], high[4];
+/* One unit of 16 rows: unit / 4 words. `row` points at the chunk, `u` counts units. */
+K_INLINE void expand_unit(word_sink words, const uint8_t *const row[16], size_t u, k_format format) {
+    __m512i v[8], high[8];
     switch (format) {
     case K_Q4_0:
-        load_lanes(v, row, u * sizeof(k_block_q4_0) + offsetof(k_block_q4_0, qs));
-        words_of_nibbles(words, words + 4, v);
-        break;
     case K_Q4_1:
-        load_lanes(v, row, u * sizeof(k_block_q4_1) + offsetof(k_block_q4_1, qs));
-        words_of_nibbles(words, words + 4, v);
+        load_lanes(v, row, format == K_Q4_0 ? u * sizeof(k_block_q4_0) + offsetof(k_block_q4_0, qs)
+                                            : u * sizeof(k_block_q4_1) + offsetof(k_block_q4_1, qs));
+#pragma clang loop unroll(full)
+        for (int c = 0; c < 8; c++) put(words, c, nibbles(v[c % 4], c / 4));
         break;
     case K_Q5_0: words_of_five_bits(words, row, u * sizeof(k_block_q5_0) + offsetof(k_block_q5_0, qh)); break;
     case K_Q5_1: words_of_five_bits(words, row, u * sizeof(k_block_q5_1) + offsetof(k_block_q5_1, qh)); break;
     case K_Q2_K:
-    case K_Q3_K: /* half a block; see q2_k_value and q3_k_value */
+    case K_Q3_K: /* half a block, four groups of 32 in the same bytes; see q2_k_value and q3_k_value */
+        load_wide_lanes(v, row, (format == K_Q2_K ? offsetof(k_block_q2_k, qs) : offsetof(k_block_q3_k, qs)) + 32 * u);
+        if (format == K_Q3_K) load_wide_lanes(high, row, offsetof(k_block_q3_k, qh));
 #pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) { /* 16 bytes: half of each of four groups of 32 */
-            const size_t qs = format == K_Q2_K ? offsetof(k_block_q2_k, qs) : offsetof(k_block_q3_k, qs);
-            load_lanes(v, row, qs + 32 * u + 16 * (size_t)part);
-            if (format == K_Q3_K) load_lanes(high, row, offsetof(k_block_q3_k, qh) + 16 * (size_t)part);
-#pragma clang loop unroll(full)
-            for (int g = 0; g < 4; g++) {
-                const __m512i third = _mm512_set1_epi8((char)(1 << (4 * u + (size_t)g)));
-#pragma clang loop unroll(full)
-                for (int c = 0; c < 4; c++) {
-                    __m512i q = bits(v[c], 2 * g, 0x03030303);
-                    words[8 * g + 4 * part + c] = format == K_Q3_K ? add_bit(q, high[c], third, 4) : q;
-                }
-            }
+        for (int c = 0; c < 32; c++) {
+            const __m512i third = _mm512_set1_epi8((char)(1 << (4 * u + (size_t)c / 8)));
+            const __m512i two = bits(v[c % 8], c / 8 * 2, 0x03030303);
+            put(words, c, format == K_Q3_K ? add_bit(two, high[c % 8], third, 4) : two);
         }
         break;
     case K_Q4_K: /* byte j of 32 holds value j of two groups */
+        load_wide_lanes(v, row, offsetof(k_block_q4_k, qs) + 32 * u);
 #pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) {
-            load_lanes(v, row, offsetof(k_block_q4_k, qs) + 32 * u + 16 * (size_t)part);
-            words_of_nibbles(words + 4 * part, words + 8 + 4 * part, v);
-        }
+        for (int c = 0; c < 16; c++) put(words, c, nibbles(v[c % 8], c / 8));
         break;
     case K_Q5_K: /* as Q4_K, and byte j of another 32 holds the fifth bit of value j of eight groups */
+        load_wide_lanes(v, row, offsetof(k_block_q5_k, qs) + 32 * u);
+        load_wide_lanes(high, row, offsetof(k_block_q5_k, qh));
 #pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) {
-            load_lanes(v, row, offsetof(k_block_q5_k, qs) + 32 * u + 16 * (size_t)part);
-            load_lanes(high, row, offsetof(k_block_q5_k, qh) + 16 * (size_t)part);
-            words_of_nibbles(words + 4 * part, words + 8 + 4 * part, v);
-#pragma clang loop unroll(full)
-            for (int g = 0; g < 2; g++) {
-                const __m512i fifth = _mm512_set1_epi8((char)(1 << (2 * u + (size_t)g)));
-                __m512i *to = words + 8 * g + 4 * part;
-#pragma clang loop unroll(full)
-                for (int c = 0; c < 4; c++) to[c] = add_bit(to[c], high[c], fifth, 16);
-            }
+        for (int c = 0; c < 16; c++) {
+            const __m512i fifth = _mm512_set1_epi8((char)(1 << (2 * u + (size_t)c / 8)));
+            put(words, c, add_bit(nibbles(v[c % 8], c / 8), high[c % 8], fifth, 16));
         }
         break;
-    case K_Q6_K: /* half a block; see q6_k_value */
+    case K_Q6_K: /* half a block; groups g and g + 2 share their bytes; see q6_k_value */
+        load_wide_lanes(high, row, offsetof(k_block_q6_k, qh) + 32 * u);
 #pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) { /* 16 bytes: half of each of four groups of 32 */
-            const size_t at = 64 * u + 16 * (size_t)part;
-            load_lanes(high, row, offsetof(k_block_q6_k, qh) + 32 * u + 16 * (size_t)part);
+        for (int g = 0; g < 2; g++) {
+            load_wide_lanes(v, row, 64 * u + 32 * (size_t)g);
 #pragma clang loop unroll(full)
-            for (int g = 0; g < 2; g++) { /* groups g and g + 2 share their bytes */
-                load_lanes(v, row, at + 32 * (size_t)g);
-                __m512i *low = words + 8 * g + 4 * part, *upper = low + 16;
-                words_of_nibbles(low, upper, v);
-#pragma clang loop unroll(full)
-                for (int c = 0; c < 4; c++) {
-                    const __m512i two = _mm512_set1_epi32(0x30303030);
-                    const __m512i of_low = g == 0 ? _mm512_slli_epi32(high[c], 4) : _mm512_slli_epi32(high[c], 2);
-                    const __m512i of_upper = g == 0 ? high[c] : _mm512_srli_epi32(high[c], 2);
-                    low[c] = _mm512_or_si512(low[c], _mm512_and_si512(of_low, two));
-                    upper[c] = _mm512_or_si512(upper[c], _mm512_and_si512(of_upper, two));
-                }
+            for (int c = 0; c < 16; c++) {
+                const int from = 2 * g + c / 8 * 4; /* the place of the two bits, which go to place 4 */
+                const __m512i two = from < 4 ? _mm512_slli_epi32(high[c % 8], (unsigned)(4 - from))
+                                             : _mm512_srli_epi32(high[c % 8], (unsigned)(from - 4));
+                put(words, c % 8 + 8 * g + c / 8 * 16,
+                    _mm512_or_si512(nibbles(v[c % 8], c / 8), _mm512_and_si512(two, _mm512_set1_epi32(0x30303030))));
             }
         }
         break;
     case K_Q8_0:
+        load_wide_lanes(v, row, u * sizeof(k_block_q8_0) + offsetof(k_block_q8_0, qs));
 #pragma clang loop unroll(full)
-        for (int part = 0; part < 2; part++) {
-            load_lanes(v, row, u * sizeof(k_block_q8_0) + offsetof(k_block_q8_0, qs) + 16 * (size_t)part);
-#pragma clang loop unroll(full)
-            for (int c = 0; c < 4; c++) words[4 * part + c] = _mm512_xor_si512(v[c], _mm512_set1_epi8(-128));
-        }
+        for (int c = 0; c < 8; c++) put(words, c, _mm512_xor_si512(v[c], _mm512_set1_epi8(-128)));
         break;
     case K_F32: case K_F16: case K_BF16: case K_FORMAT_COUNT: break; /* floats have no integers */
     }

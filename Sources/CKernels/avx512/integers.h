@@ -101,7 +101,7 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
         for (size_t u = 0; u < n / (size_t)unit; u++) {
             __m512i words[32];
             prefetch(next, 16 * (offset + u * unit_bytes), 16 * (offset + (u + 1) * unit_bytes));
-            expand_unit(words, row, u, format);
+            expand_unit((word_sink){words, 1, 0}, row, u, format);
 #pragma clang loop unroll(full)
             for (int g = 0; g < unit / group; g++) {
                 const int in_chunk = (int)u * (unit / group) + g;
@@ -131,16 +131,12 @@ typedef struct {
 
 /* In int16 the zero point is taken from the bytes, in int8 from the sums. */
 K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
-    const int unit = unit_of(format), unit_words = unit / 4, zero = kind == K_INT16 ? zero_point(format) : 0;
+    const int unit = unit_of(format);
+    const char zero = (char)(kind == K_INT16 ? zero_point(format) : 0);
     for (size_t h = 0; h < 2; h++) {
         load_scales(&to->scales[h], row + 16 * h, format, n);
-        for (size_t u = 0; u < n / (size_t)unit; u++) {
-            __m512i words[32];
-            expand_unit(words, row + 16 * h, u, format);
-#pragma clang loop unroll(full)
-            for (int w = 0; w < unit_words; w++)
-                to->words[u * (size_t)unit_words + (size_t)w][h] = _mm512_sub_epi8(words[w], _mm512_set1_epi8((char)zero));
-        }
+        for (size_t u = 0; u < n / (size_t)unit; u++)
+            expand_unit((word_sink){&to->words[u * (size_t)(unit / 4)][h], 2, zero}, row + 16 * h, u, format);
     }
 }
 
