@@ -5,8 +5,12 @@
  * of its two 16-bit integers; of its four bytes, w without and x with a sign. Both exact. */
 #include "expand.h"
 
-/* Tokens of a tile; tokens that need no panel; tokens whose sums are kept at a time. */
-enum { TOKENS = 6, DIRECT = 2, ROWS = 512 };
+enum {
+    TOKENS = 6, /* of a tile */
+    DIRECT = 2, /* tokens that need no panel */
+    FEW = 64,   /* up to so many, nobody waits for arithmetic while the first panel comes from memory */
+    ROWS = 512  /* tokens whose sums are kept at a time */
+};
 
 /* Weights that share a scale. */
 K_INLINE int group_values(k_format format) { return (int)group_of(format); }
@@ -207,13 +211,15 @@ K_INLINE void panel_tokens(const k_product *p, const panel *w, float *sums, size
 
 /* ---- All of it ---- */
 
-/* Outputs of panels [begin, end). While one panel is multiplied, the next is fetched in the order in which it lies. */
+/* Outputs of panels [begin, end). While one panel is multiplied, the next is fetched in the order in which it lies; few
+ * tokens wait for the first, for they would be slower than memory without that. */
 K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_format format, k_integers kind) {
     const k_format_info facts = k_format_facts(format);
     const size_t row_bytes = p->n_in / facts.block_values * facts.block_bytes;
     const uint8_t *row[K_PANEL];
     panel w;
     _Alignas(64) float sums[ROWS * K_PANEL];
+    if (p->x.rows <= FEW) prefetch(p->w, begin * K_PANEL * row_bytes, (begin + 1) * K_PANEL * row_bytes);
     for (size_t o = begin * K_PANEL; o < end * K_PANEL && o < p->n_out; o += K_PANEL) {
         const size_t outputs = p->n_out - o < K_PANEL ? p->n_out - o : K_PANEL;
         const uint32_t real = outputs == K_PANEL ? ~0u : (1u << outputs) - 1;
