@@ -33,7 +33,7 @@ test-sanitizers:  ## Check every kernel table of this processor under the addres
 demo: build weights    ## Run INPO on a small model into demo/, or go on with a run begun there
 	$(PARLEY) inpo --config examples/demo.yaml --out demo $$(test -d demo && echo --resume)
 
-weights: setup    ## Fetch the small model named in weights/MANIFEST and check its SHA-256
+weights: setup    ## Fetch or make the small models named in weights/MANIFEST and check their SHA-256
 	@python3 weights/fetch.py
 
 weights-synthetic: weights peers    ## Make models of LLaMA 1B and 8B shapes with random weights, to measure with (17 GB for a while)
