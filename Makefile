@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers install lint format arrows clean
+.PHONY: help setup build test test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers peers-train bench-train install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,13 +27,13 @@ test: setup weights    ## Build and pass every test
 test-neon:  ## Check the NEON kernels against scalar: built for aarch64, run by QEMU (installs both from Debian)
 	@bash tools/test_neon.sh
 
-test-sanitizers:  ## Check every kernel table of this processor under the address and undefined-behaviour sanitizers
+test-sanitizers:  ## Check every kernel table of this processor under the address, undefined-behaviour and thread sanitizers
 	@bash tools/test_sanitizers.sh
 
 demo: build weights    ## Run INPO on a small model into demo/, or go on with a run begun there
 	$(PARLEY) inpo --config examples/demo.yaml --out demo $$(test -d demo && echo --resume)
 
-weights: setup    ## Fetch the small model named in weights/MANIFEST and check its SHA-256
+weights: setup    ## Fetch or make the small models named in weights/MANIFEST and check their SHA-256
 	@python3 weights/fetch.py
 
 weights-synthetic: weights peers    ## Make models of LLaMA 1B and 8B shapes with random weights, to measure with (17 GB for a while)
@@ -47,6 +47,13 @@ peers:    ## Build llama.cpp and ik_llama.cpp for this processor, into peers/ (m
 
 bench-peers: build weights-synthetic    ## Race them on the same files, append the table to LOG.md (hours; see tools/bench_peers.py --help)
 	@python3 tools/bench_peers.py --append LOG.md
+
+peers-train:    ## Install torch for CPUs, transformers and PEFT into peers/train-venv
+	@test -x peers/train-venv/bin/python || python3 -m venv peers/train-venv
+	@peers/train-venv/bin/pip install --quiet torch==2.13.0+cpu transformers==5.24.0 peft==0.21.2 gguf
+
+bench-train: build weights-synthetic peers-train    ## Race a training step against torch and PEFT, append the table to LOG.md
+	@python3 tools/bench_train.py --append LOG.md
 
 install: build    ## Copy the program to PREFIX/bin (PREFIX=/usr/local)
 	install -d '$(DESTDIR)$(PREFIX)/bin'

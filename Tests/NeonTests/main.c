@@ -1,6 +1,7 @@
 /* Every table of this machine against scalar: the same bits from every operation, for every format and awkward sizes.
  * A plain program, so that it can be built for another processor and run by an emulator; see tools/test_neon.sh. */
 #include "CKernels.h"
+#include "alone.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -209,11 +210,11 @@ static void rows_of(k_context c, k_context scalar, size_t n) {
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
-/* Every 257th float there is: NaN, infinities and denormals among them. */
+/* Every 257th float there is, fewer with threads: NaN, infinities and denormals among them. */
 static void maths(k_context c, k_context scalar) {
     enum { N = 4099 };
     float x[N], got[N], want[N];
-    for (uint64_t bits = 0; bits < 1ull << 32; bits += 257ull * N) {
+    for (uint64_t bits = 0; bits < 1ull << 32; bits += 257ull * N * (THREADS == 1 ? 1 : 64)) {
         for (int i = 0; i < N; i++) {
             uint32_t b = (uint32_t)(bits + 257ull * (uint64_t)i);
             memcpy(&x[i], &b, sizeof b);
@@ -267,8 +268,8 @@ static void attention(k_context c, k_context scalar, k_format format, size_t fir
 int main(int count, char **arguments) {
     const k_context scalar = {k_table_at(k_table_count() - 1), 1};
     bool found = count < 2;
-    for (size_t i = 0; i + 1 < k_table_count(); i++) {
-        const k_context c = {k_table_at(i), 1};
+    for (size_t i = 0; i + (THREADS == 1) < k_table_count(); i++) { /* with threads, scalar too */
+        const k_context c = {k_table_at(i), THREADS};
         table_name = k_table_name(c.table);
         if (count > 1 && strcmp(table_name, arguments[1]) != 0) continue;
         found = true;
