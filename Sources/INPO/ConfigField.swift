@@ -72,7 +72,11 @@ public struct ConfigField: Sendable {
       }),
     integer("epochs", \.epochs, 1...1000, "passes over the pairs of a round"),
     integer("batch", \.batch, 1...1_000_000, "pairs per optimiser step"),
-    number("weight-decay", \.weightDecay, 0...1, "weight decay of AdamW"),
+    choice("optimizer", \.optimizer, "the optimiser: adamw, adamw-8bit (moments in bytes), sgd (momentum 0.9) or lion"),
+    number("weight-decay", \.weightDecay, 0...1, "weight decay, apart from the gradient"),
+    number(
+      "lora-plus-ratio", \.loraPlusRatio, Double.leastNonzeroMagnitude...1e6,
+      "learning rate of B over that of A; above 1 is LoRA+"),
     number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
     integer("rank", \.rank, 1...4096, "rank of the LoRA adapter"),
     number("alpha", \.alpha, 0...1e6, "scale of the LoRA adapter times its rank; 0 means scale 1"),

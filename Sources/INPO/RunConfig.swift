@@ -47,7 +47,10 @@ public struct RunConfig: Equatable, Sendable {
   public var warmUp = Schedule.WarmUp.ratio(0.03)
   public var epochs = 2
   public var batch = 32
+  public var optimizer = OptimizerName.adamW
   public var weightDecay = 0.0
+  /// The learning rate of B over that of A.
+  public var loraPlusRatio = 1.0
   /// 0 never clips.
   public var maxGradNorm = 1.0
 
@@ -111,7 +114,7 @@ extension TrainerOptions {
   public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
     self.init(
       batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
-      optimizer: .init(weightDecay: config.weightDecay),
+      optimizer: config.optimizer.choice(weightDecay: config.weightDecay), loraPlusRatio: config.loraPlusRatio,
       maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,
       checkpointSteps: config.checkpointSteps,
       checkpointMinutes: config.checkpointMinutes == 0 ? nil : config.checkpointMinutes, memory: memory,

@@ -1,4 +1,4 @@
-/// One training run over frozen pairs: batches, gradients, AdamW, metrics, checkpoints.
+/// One training run over frozen pairs: batches, gradients, optimiser steps, metrics, checkpoints.
 /// Knows a loss only as `PairLoss`; where pairs come from is the caller's business.
 
 import Adapters
@@ -11,7 +11,9 @@ public struct TrainerOptions: Sendable {
   public var batch: Int
   public var epochs: Int
   public var schedule: Schedule
-  public var optimizer: AdamW.Options
+  public var optimizer: OptimizerChoice
+  /// The learning rate of B over that of A: above 1 is LoRA+ (Hayou et al. 2024, arXiv 2402.12354).
+  public var loraPlusRatio: Double
   /// Gradients longer than this are scaled down; nil never clips.
   public var maximumGradNorm: Double?
   public var seed: UInt64
@@ -26,14 +28,16 @@ public struct TrainerOptions: Sendable {
   public var startsAtLast: Bool
 
   public init(
-    batch: Int, epochs: Int, schedule: Schedule, optimizer: AdamW.Options = .init(), maximumGradNorm: Double? = 1,
-    seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil, memory: Int, rewardScale: Double,
+    batch: Int, epochs: Int, schedule: Schedule, optimizer: OptimizerChoice = .adamW(), loraPlusRatio: Double = 1,
+    maximumGradNorm: Double? = 1, seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil,
+    memory: Int, rewardScale: Double,
     startsAtLast: Bool
   ) {
     self.batch = batch
     self.epochs = epochs
     self.schedule = schedule
     self.optimizer = optimizer
+    self.loraPlusRatio = loraPlusRatio
     self.maximumGradNorm = maximumGradNorm
     self.seed = seed
     self.checkpointSteps = checkpointSteps
@@ -54,7 +58,7 @@ public final class Trainer {
   private let folder: String
   private let fingerprints: [String: String]
   private let pass: TrainingPass
-  private let optimizer: AdamW
+  private let optimizer: any Optimizer
   private let parameters: [(name: String, values: Buffer<Float>)]
   private let gradients: [Buffer<Float>]
   /// Batches used so far. The optimiser counts fewer when a step was skipped.
@@ -79,11 +83,12 @@ public final class Trainer {
     self.options = options
     self.folder = folder
     self.fingerprints = fingerprints
-    plan = try TrainingPlan(policy, pairs: pairs, budget: options.memory)
+    plan = try TrainingPlan(policy, pairs: pairs, budget: options.memory, optimizer: options.optimizer)
     pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
-    optimizer = AdamW(counts: parameters.map(\.values.count), options: options.optimizer)
+    optimizer = options.optimizer.make(
+      counts: parameters.map(\.values.count), rateScales: adapter.modules.flatMap { _ in [1, options.loraPlusRatio] })
     totalSteps = options.epochs * ((pairs.count + options.batch - 1) / options.batch)
   }
 
@@ -188,8 +193,7 @@ public final class Trainer {
     let state = Checkpoint.State(
       step: optimizer.step, epoch: position / perEpoch, cursor: position % perEpoch, seed: options.seed,
       metricsPosition: metrics.position, fingerprints: fingerprints)
-    let moments = [("moments.first", optimizer.firstMoments), ("moments.second", optimizer.secondMoments)]
-    try Checkpoint(state: state, buffers: parameters + moments).write(to: checkpointPath)
+    try Checkpoint(state: state, buffers: parameters + optimizer.state).write(to: checkpointPath)
   }
 
   /// - Returns: where the metrics file goes on; 0 without a checkpoint.
@@ -204,9 +208,9 @@ public final class Trainer {
     guard checkpoint.state.seed == options.seed else {
       throw TrainerError.otherRun(path: checkpointPath, what: "seed")
     }
-    for (name, values) in parameters { try checkpoint.restore(name, into: values, path: checkpointPath) }
-    try checkpoint.restore("moments.first", into: optimizer.firstMoments, path: checkpointPath)
-    try checkpoint.restore("moments.second", into: optimizer.secondMoments, path: checkpointPath)
+    for (name, values) in parameters + optimizer.state {
+      try checkpoint.restore(name, into: values, path: checkpointPath)
+    }
     optimizer.step = checkpoint.state.step
     position = checkpoint.state.epoch * perEpoch + checkpoint.state.cursor
     policy.refresh()

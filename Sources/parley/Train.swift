@@ -138,7 +138,9 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("alpha"))) var alpha: String?
   @Option(help: ArgumentHelp(help("targets"))) var targets: String?
   @Option(help: ArgumentHelp(help("max-grad-norm"))) var maxGradNorm: String?
+  @Option(help: ArgumentHelp(help("optimizer"))) var optimizer: String?
   @Option(help: ArgumentHelp(help("weight-decay"))) var weightDecay: String?
+  @Option(help: ArgumentHelp(help("lora-plus-ratio"))) var loraPlusRatio: String?
   @Option(help: ArgumentHelp(help("checkpoint-steps"))) var checkpointSteps: String?
   @Option(help: ArgumentHelp(help("checkpoint-minutes"))) var checkpointMinutes: String?
   @Option(help: ArgumentHelp(help("memory"))) var memory: String?
@@ -159,7 +161,8 @@ struct TrainingSettings: ParsableArguments {
     let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
-      ("max-grad-norm", maxGradNorm), ("weight-decay", weightDecay), ("checkpoint-steps", checkpointSteps),
+      ("max-grad-norm", maxGradNorm), ("optimizer", optimizer), ("weight-decay", weightDecay),
+      ("lora-plus-ratio", loraPlusRatio), ("checkpoint-steps", checkpointSteps),
       ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
     ]
     return all.compactMap { name, value in value.map { (name, $0) } }

@@ -24,7 +24,7 @@ import Training
     let (rate, epsilon) = (0.02, 1.0)
     job.options.batch = 8
     job.options.schedule = Schedule(.constant, peak: rate)
-    job.options.optimizer = AdamW.Options(epsilon: epsilon, weightDecay: 0.1)
+    job.options.optimizer = .adamW(.init(epsilon: epsilon, weightDecay: 0.1))
     job.options.maximumGradNorm = limit
     let result = try job.run()
 
