@@ -14,6 +14,8 @@ public struct TrainerOptions: Sendable {
   public var optimizer: OptimizerChoice
   /// The learning rate of B over that of A: above 1 is LoRA+ (Hayou et al. 2024, arXiv 2402.12354).
   public var loraPlusRatio: Double
+  /// Share of the adapter's inputs that each step leaves out, from 0 to below 1.
+  public var dropout: Double
   /// Gradients longer than this are scaled down; nil never clips.
   public var maximumGradNorm: Double?
   public var seed: UInt64
@@ -29,6 +31,7 @@ public struct TrainerOptions: Sendable {
 
   public init(
     batch: Int, epochs: Int, schedule: Schedule, optimizer: OptimizerChoice = .adamW(), loraPlusRatio: Double = 1,
+    dropout: Double = 0,
     maximumGradNorm: Double? = 1, seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil,
     memory: Int, rewardScale: Double,
     startsAtLast: Bool
@@ -38,6 +41,7 @@ public struct TrainerOptions: Sendable {
     self.schedule = schedule
     self.optimizer = optimizer
     self.loraPlusRatio = loraPlusRatio
+    self.dropout = dropout
     self.maximumGradNorm = maximumGradNorm
     self.seed = seed
     self.checkpointSteps = checkpointSteps
@@ -83,7 +87,8 @@ public final class Trainer {
     self.options = options
     self.folder = folder
     self.fingerprints = fingerprints
-    plan = try TrainingPlan(policy, pairs: pairs, budget: options.memory, optimizer: options.optimizer)
+    plan = try TrainingPlan(
+      policy, pairs: pairs, budget: options.memory, optimizer: options.optimizer, drops: options.dropout > 0)
     pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
@@ -166,9 +171,12 @@ public final class Trainer {
     for index in batch {
       if isCancelled() { return nil }
       let pair = pairs[index]
-      let logProbs = try pass.forward([pair.chosen, pair.rejected])
+      // Frozen log-probs are those of the whole policy, of which a forward with dropout is only a part.
+      let isCompared = isFirst && options.startsAtLast
+      if isCompared && dropout != nil { try compare(index, pair, pass.forward([pair.chosen, pair.rejected])) }
+      let logProbs = try pass.forward([pair.chosen, pair.rejected], dropout: dropout)
+      if isCompared && dropout == nil { try compare(index, pair, logProbs) }
       let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
-      if isFirst && options.startsAtLast { try compare(index, pair, chosen, rejected) }
       let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
       let slope = Float(outcome.dPolicy / Double(batch.count))
       pass.backward(weights: [
@@ -179,7 +187,13 @@ public final class Trainer {
     return sums
   }
 
-  private func compare(_ index: Int, _ pair: TrainingPair, _ chosen: Double, _ rejected: Double) throws {
+  /// Of the running step.
+  private var dropout: Dropout? {
+    options.dropout > 0 ? Dropout(rate: options.dropout, seed: options.seed, step: position) : nil
+  }
+
+  private func compare(_ index: Int, _ pair: TrainingPair, _ logProbs: [[Float]]) throws {
+    let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
     guard chosen == pair.lastChosen, rejected == pair.lastRejected else {
       throw TrainerError.frozenMismatch(
         pair: index, found: [chosen, rejected], frozen: [pair.lastChosen, pair.lastRejected])

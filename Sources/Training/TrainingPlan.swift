@@ -14,13 +14,15 @@ public struct TrainingPlan: Equatable, Sendable {
 
   /// - Parameter budget: bytes for all of the above.
   /// - Throws: `TrainerError.memory` when even keeping nothing does not fit.
-  public init(_ policy: Policy, pairs: [TrainingPair], budget: Int, optimizer: OptimizerChoice = .adamW()) throws {
+  public init(
+    _ policy: Policy, pairs: [TrainingPair], budget: Int, optimizer: OptimizerChoice = .adamW(), drops: Bool = false
+  ) throws {
     rows = pairs.map(\.tokens).max() ?? 0
     blocks = policy.model.config.blockCount
     adapterBytes = (policy.adapter?.modules ?? []).reduce(0) {
       $0 + Self.adapterBytes(rank: $1.rank, inputs: $1.a.columns, outputs: $1.b.rows, optimizer: optimizer)
     }
-    let needs = TrainingPass.bytes(policy.model, ranks: policy.blockRanks, maximumRows: rows)
+    let needs = TrainingPass.bytes(policy.model, ranks: policy.blockRanks, maximumRows: rows, drops: drops)
     let least = adapterBytes + needs.base
     guard least <= budget else { throw TrainerError.memory(needs: least, has: budget) }
     keptBlocks = min(blocks, needs.perKeptBlock == 0 ? blocks : (budget - least) / needs.perKeptBlock)

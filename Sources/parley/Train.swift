@@ -137,6 +137,10 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("rank"))) var rank: String?
   @Option(help: ArgumentHelp(help("alpha"))) var alpha: String?
   @Option(help: ArgumentHelp(help("targets"))) var targets: String?
+  @Flag(help: ArgumentHelp(help("rslora"))) var rslora = false
+  @Option(help: ArgumentHelp(help("rank-pattern"))) var rankPattern: String?
+  @Option(help: ArgumentHelp(help("alpha-pattern"))) var alphaPattern: String?
+  @Option(help: ArgumentHelp(help("dropout"))) var dropout: String?
   @Option(help: ArgumentHelp(help("max-grad-norm"))) var maxGradNorm: String?
   @Option(help: ArgumentHelp(help("optimizer"))) var optimizer: String?
   @Option(help: ArgumentHelp(help("weight-decay"))) var weightDecay: String?
@@ -152,8 +156,12 @@ struct TrainingSettings: ParsableArguments {
 
   /// An option that would be ignored is an error.
   func check(startsFresh: Bool) throws {
-    if !startsFresh && (rank != nil || alpha != nil || targets != nil) {
-      throw ValidationError("--rank, --alpha and --targets are those of --policy already.")
+    let shapes: [(String, Bool)] = [
+      ("--rank", rank != nil), ("--alpha", alpha != nil), ("--targets", targets != nil), ("--rslora", rslora),
+      ("--rank-pattern", rankPattern != nil), ("--alpha-pattern", alphaPattern != nil),
+    ]
+    if !startsFresh, let (name, _) = shapes.first(where: \.1) {
+      throw ValidationError("\(name) is for a fresh adapter; the one of --policy has its shape already.")
     }
   }
 
@@ -161,6 +169,8 @@ struct TrainingSettings: ParsableArguments {
     let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
+      ("rslora", rslora ? "true" : nil), ("rank-pattern", rankPattern), ("alpha-pattern", alphaPattern),
+      ("dropout", dropout),
       ("max-grad-norm", maxGradNorm), ("optimizer", optimizer), ("weight-decay", weightDecay),
       ("lora-plus-ratio", loraPlusRatio), ("checkpoint-steps", checkpointSteps),
       ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),

@@ -75,10 +75,10 @@ import Training
     for copy in copies { expectSame(try job.run(in: copy, resume: true), whole, copy) }
   }
 
-  @Test(arguments: OptimizerName.allCases) func everyOptimiserGoesOn(name: OptimizerName) throws {
+  @Test(arguments: OptimizerName.allCases) func everyOptimiserGoesOnAndEveryDropout(name: OptimizerName) throws {
     var job = try job()
     job.options.optimizer = name.choice(weightDecay: 0.1)
-    job.options.loraPlusRatio = 4
+    (job.options.loraPlusRatio, job.options.dropout) = (4, 0.2)
     let whole = try job.run()
     let folder = try temporaryFolder()
     var asked = 0
