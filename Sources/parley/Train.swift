@@ -50,6 +50,12 @@ struct Train: ParsableCommand {
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
     )
+    if !noise.quiet {
+      func named(_ what: String, _ policy: NamedPolicy) -> String { "\(what) (\(policy.fingerprint.prefix(16)))" }
+      note(
+        "Reference: \(named(reference, frozenBy.reference)). Training starts from: "
+          + "\(named(policy ?? "a fresh adapter", frozenBy.last)).")
+    }
     do {
       let encoded = try encodedPairs(session)
       try FileSystem.createFolder(out)
