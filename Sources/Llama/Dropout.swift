@@ -45,7 +45,7 @@ final class DropoutRows {
   private let dropout: Dropout
   private let keys: [UInt64]
   /// A value is dropped when 16 random bits are below this.
-  private let threshold: UInt64
+  private let threshold: UInt32
   private let factor: Float
 
   init(_ dropout: Dropout, keys: [UInt64], room: Matrix) {
@@ -53,7 +53,7 @@ final class DropoutRows {
     self.dropout = dropout
     self.keys = keys
     self.room = room
-    threshold = min(UInt64((dropout.rate * 65536).rounded()), 65535)
+    threshold = min(UInt32((dropout.rate * 65536).rounded()), 65535)
     factor = 65536 / Float(65536 - threshold)
   }
 
@@ -64,31 +64,46 @@ final class DropoutRows {
 
   /// `x` with values dropped, in `room`.
   func drop(_ x: Matrix, layer: String, rows: Range<Int>) -> Matrix {
-    forEachKept(layer, rows, columns: x.columns) { row, column, factor in
-      room.pointer[row * room.columns + column] = factor * x.pointer[row * x.columns + column]
+    forEachRow(layer, rows, columns: x.columns) { row, factors in
+      let (x, room) = (x.pointer + row * x.columns, room.pointer + row * room.columns)
+      for (i, factor) in factors.enumerated() { room[i] = factor * x[i] }
     }
     return room
   }
 
-  /// `dx += room` where a value was kept: the backward of `drop`.
-  func addRoom(to dx: Matrix, layer: String, rows: Int) {
-    forEachKept(layer, 0..<rows, columns: dx.columns) { row, column, factor in
-      dx.pointer[row * dx.columns + column] += factor * room.pointer[row * room.columns + column]
+  /// The backward of `drop`, with the gradient of what was left in `room`: `dx += room` where a value was kept. Then `drop` again.
+  func dropBackward(_ dx: Matrix, at x: Matrix, layer: String, rows: Int) -> Matrix {
+    forEachRow(layer, 0..<rows, columns: x.columns) { row, factors in
+      let (x, room) = (x.pointer + row * x.columns, room.pointer + row * room.columns)
+      let dx = dx.pointer + row * dx.columns
+      for (i, factor) in factors.enumerated() {
+        dx[i] += factor * room[i]
+        room[i] = factor * x[i]
+      }
     }
+    return room
   }
 
-  /// Calls `body` with the factor of every value: 64 random bits decide on four columns.
-  @inline(__always)
-  private func forEachKept(_ layer: String, _ rows: Range<Int>, columns: Int, _ body: (Int, Int, Float) -> Void) {
+  /// Calls `body` with each row and the factors of its values.
+  private func forEachRow(
+    _ layer: String, _ rows: Range<Int>, columns: Int, _ body: (Int, UnsafeBufferPointer<Float>) -> Void
+  ) {
     let layer = CounterRandom.key(layer)
+    // 64 random bits decide on four columns.
+    let draws = (columns + 3) / 4
+    let factors = Buffer<SIMD4<Float>>(count: draws)
+    let kept = SIMD4<Float>(repeating: factor)
+    let threshold = SIMD4<UInt32>(repeating: threshold)
     for row in rows {
       let random = CounterRandom(seed: keys[row], layer)
-      for first in stride(from: 0, to: columns, by: 4) {
-        var bits = random.bits(UInt64(first / 4))
-        for column in first..<min(first + 4, columns) {
-          body(row, column, bits & 0xFFFF < threshold ? 0 : factor)
-          bits >>= 16
-        }
+      for draw in 0..<draws {
+        let bits = random.bits(UInt64(draw))
+        let parts = SIMD4(bits, bits >> 16, bits >> 32, bits >> 48)
+        let sixteen = SIMD4<UInt32>(truncatingIfNeeded: parts) & 0xFFFF
+        factors.pointer[draw] = kept.replacing(with: 0, where: sixteen .< threshold)
+      }
+      factors.pointer.withMemoryRebound(to: Float.self, capacity: 4 * draws) {
+        body(row, UnsafeBufferPointer(start: $0, count: columns))
       }
     }
   }

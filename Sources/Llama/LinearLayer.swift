@@ -47,11 +47,13 @@ struct LinearLayer {
       if let dx { kernels.gemm(dx, dLow, slot.scaledA, rows: 0..<rows, accumulate: true) }
       return kernels.outer(gradient.a, dLow, x, tokens: rows, scale: slot.scale)
     }
+    let dropped: Matrix
     if let dx {
       kernels.gemm(dropout.room, dLow, slot.scaledA, rows: 0..<rows, accumulate: false)
-      dropout.addRoom(to: dx, layer: weight.name, rows: rows)
+      dropped = dropout.dropBackward(dx, at: x, layer: weight.name, rows: rows)
+    } else {
+      dropped = dropout.drop(x, layer: weight.name, rows: 0..<rows)
     }
-    let dropped = dropout.drop(x, layer: weight.name, rows: 0..<rows)
     kernels.outer(gradient.a, dLow, dropped, tokens: rows, scale: slot.scale)
   }
 }
