@@ -18,7 +18,10 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
 
   // Wishes
   case unknownTarget(String, nearest: String)
-  case headOrEmbedding(String, isTied: Bool)
+  case tied(String)
+  case embedding(String)
+  case badPattern(String, expects: String)
+  case idlePattern(String)
   case notExportable(architecture: String)
   case heads(tensor: String, rows: Int, heads: Int)
   case baseNameIsPath(String)
@@ -51,11 +54,15 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
       "The adapter fits '\(tensor)' of shape \(adapter), the model's is \(model): use the model it was trained on."
 
     case .unknownTarget(let name, let nearest): "There is no target '\(name)': did you mean '\(nearest)'?"
-    case .headOrEmbedding(let name, isTied: true):
+    case .tied(let name):
       "'\(name)' cannot be adapted: this model uses one matrix as embedding and head, and no adapter file can tell the two "
         + "apart. Leave it out."
-    case .headOrEmbedding(let name, isTied: false):
-      "'\(name)' cannot be adapted, only the seven linear layers of each block can: leave it out."
+    case .embedding(let name):
+      "'\(name)' cannot be adapted: rows of the embedding are looked up, not multiplied. Leave it out, or adapt 'output', the "
+        + "head."
+    case .badPattern(let entry, let expects):
+      "'\(entry)' is no entry of a pattern: write \(expects), such as attn_q=8 or blk.0.attn_q=8."
+    case .idlePattern(let entry): "The pattern's entry '\(entry)' names no layer that is adapted: leave it out."
     case .notExportable(let architecture):
       "The PEFT layout of the architecture '\(architecture)' is not known, only that of 'llama': export to GGUF."
     case .heads(let tensor, let rows, let heads):

@@ -8,13 +8,16 @@ public final class LoRAModule: @unchecked Sendable {
   public let a: Matrix
   /// `[out, R]`
   public let b: Matrix
+  /// In place of the adapter's alpha; nil takes that. Files have one alpha, see `withOneAlpha`.
+  public let alpha: Float?
   public var rank: Int { a.rows }
 
-  public init(name: String, a: Matrix, b: Matrix) {
+  public init(name: String, a: Matrix, b: Matrix, alpha: Float? = nil) {
     precondition(a.rows == b.columns, "\(name): A has rank \(a.rows), B \(b.columns)")
     self.name = name
     self.a = a
     self.b = b
+    self.alpha = alpha
   }
 }
 
@@ -26,7 +29,7 @@ public typealias LoRAShape = (name: String, rows: Int, columns: Int)
 public struct LoRAAdapter: Sendable {
   public var architecture: String
   public var alpha: Float
-  /// By block, then in the order of `LoRATarget`.
+  /// By block, then in the order of `LoRATarget`; the head comes last.
   public private(set) var modules: [LoRAModule]
 
   public init(architecture: String, alpha: Float, modules: [LoRAModule]) {
@@ -36,22 +39,59 @@ public struct LoRAAdapter: Sendable {
   }
 
   /// alpha / rank, and 1 when alpha is 0, as llama.cpp has it.
-  public func scale(of module: LoRAModule) -> Float { alpha == 0 ? 1 : alpha / Float(module.rank) }
+  public func scale(of module: LoRAModule) -> Float { Self.scale(module.alpha ?? alpha, rank: module.rank) }
+
+  private static func scale(_ alpha: Float, rank: Int) -> Float { alpha == 0 ? 1 : alpha / Float(rank) }
 
   /// An adapter that changes nothing yet: A uniform in ±1/√in, B zero (PEFT's start).
   ///
   /// Each A has its own stream, keyed by the seed and the weight's name, so it does not depend on the other targets.
+  ///
+  /// - Throws: `idlePattern` for an entry of a pattern that names none of the shapes.
+  public static func fresh(
+    architecture: String, options: LoRAOptions, seed: UInt64, shapes: [LoRAShape]
+  ) throws(AdapterError) -> LoRAAdapter {
+    try options.rankPattern.requireUse(in: shapes)
+    try options.alphaPattern.requireUse(in: shapes)
+    let adapterAlpha = options.alpha(rank: options.rank)
+    let modules = shapes.map { shape in
+      let rank = options.rankPattern.value(of: shape.name) ?? options.rank
+      let alpha = options.alpha(rank: rank, of: shape.name)
+      return freshModule(shape, rank: rank, alpha: alpha == adapterAlpha ? nil : alpha, seed: seed)
+    }
+    return LoRAAdapter(architecture: architecture, alpha: adapterAlpha, modules: modules)
+  }
+
+  /// The same with one rank and one alpha for all.
   public static func fresh(
     architecture: String, rank: Int, alpha: Float, seed: UInt64, shapes: [LoRAShape]
   ) -> LoRAAdapter {
+    LoRAAdapter(
+      architecture: architecture, alpha: alpha,
+      modules: shapes.map { freshModule($0, rank: rank, alpha: nil, seed: seed) })
+  }
+
+  private static func freshModule(_ shape: LoRAShape, rank: Int, alpha: Float?, seed: UInt64) -> LoRAModule {
     precondition(rank > 0, "an adapter cannot have rank \(rank)")
-    let modules = shapes.map { shape in
-      let stream = CounterRandom(seed: seed, CounterRandom.key(shape.name))
-      let bound = 1 / Double(shape.columns).squareRoot()
-      let a = (0..<(rank * shape.columns)).map { Float((2 * stream.uniform(UInt64($0)) - 1) * bound) }
-      return LoRAModule(name: shape.name, a: Matrix(rank, shape.columns, a), b: Matrix(shape.rows, rank))
+    let stream = CounterRandom(seed: seed, CounterRandom.key(shape.name))
+    let bound = 1 / Double(shape.columns).squareRoot()
+    let a = (0..<(rank * shape.columns)).map { Float((2 * stream.uniform(UInt64($0)) - 1) * bound) }
+    return LoRAModule(name: shape.name, a: Matrix(rank, shape.columns, a), b: Matrix(shape.rows, rank), alpha: alpha)
+  }
+
+  /// The same change with one alpha for all modules, as files have it. If they do not agree on one, what is left of a module's own
+  /// scale goes into a copy of its B; all other matrices are shared.
+  public func withOneAlpha() -> LoRAAdapter {
+    let alphas = Set(modules.map { $0.alpha ?? alpha })
+    let shared = alphas.count == 1 ? alphas.first ?? alpha : alpha
+    let folded = modules.map { module in
+      let factor = scale(of: module) / Self.scale(shared, rank: module.rank)
+      guard factor != 1 else { return LoRAModule(name: module.name, a: module.a, b: module.b) }
+      let b = module.b.copy()
+      for i in 0..<b.count { b.pointer[i] *= factor }
+      return LoRAModule(name: module.name, a: module.a, b: b)
     }
-    return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules)
+    return LoRAAdapter(architecture: architecture, alpha: shared, modules: folded)
   }
 
   /// True for a fresh adapter: with every B zero the model is the base.
@@ -59,7 +99,7 @@ public struct LoRAAdapter: Sendable {
 
   /// The same values in memory of their own.
   public func copy() -> LoRAAdapter {
-    let modules = modules.map { LoRAModule(name: $0.name, a: $0.a.copy(), b: $0.b.copy()) }
+    let modules = modules.map { LoRAModule(name: $0.name, a: $0.a.copy(), b: $0.b.copy(), alpha: $0.alpha) }
     return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules)
   }
 
@@ -80,7 +120,7 @@ public struct LoRAAdapter: Sendable {
   /// Whether every value can be computed with.
   /// - Throws: `badAlpha` or `notFinite`.
   public func checkFinite() throws(AdapterError) {
-    guard alpha.isFinite else { throw .badAlpha(alpha) }
+    for alpha in [alpha] + modules.compactMap(\.alpha) where !alpha.isFinite { throw .badAlpha(alpha) }
     for module in modules {
       for (suffix, matrix) in [(".lora_a", module.a), (".lora_b", module.b)] {
         if let index = matrix.buffer.span.firstIndex(where: { !$0.isFinite }) {
@@ -93,7 +133,8 @@ public struct LoRAAdapter: Sendable {
   // MARK: Fingerprint
 
   /// The adapter as bytes that two machines agree on, for fingerprints: every count and length as 64 bits, then
-  /// architecture, alpha, and per module name, shapes, A and B; all little-endian.
+  /// architecture, alpha, per module name, shapes, A and B, and at last name and alpha of the modules that have their own; all
+  /// little-endian.
   public var canonicalBytes: [UInt8] {
     var bytes: [UInt8] = []
     func put(_ value: some FixedWidthInteger) {
@@ -114,12 +155,17 @@ public struct LoRAAdapter: Sendable {
         bytes.append(contentsOf: matrix.littleEndianBytes)
       }
     }
+    for module in modules {
+      guard let alpha = module.alpha else { continue }
+      put(module.name)
+      put(alpha.bitPattern)
+    }
     return bytes
   }
 
-  /// Blocks in numeric order, then targets; whatever is neither comes last, by name.
+  /// Blocks in numeric order, then targets; the head, and whatever is neither, comes last, by name.
   private static func order(_ name: String) -> (Int, Int, String) {
-    guard let (block, target) = LoRATarget.parse(tensorName: name) else { return (.max, .max, name) }
+    guard let (block, target) = LoRATarget.parse(tensorName: name), let block else { return (.max, .max, name) }
     return (block, LoRATarget.allCases.firstIndex(of: target) ?? .max, name)
   }
 }

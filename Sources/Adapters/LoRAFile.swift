@@ -21,16 +21,17 @@ extension LoRAAdapter {
     return adapter
   }
 
-  /// Writes F32 factors, whole or not at all.
+  /// Writes F32 factors, whole or not at all, as `withOneAlpha`.
   /// - Throws: `AdapterError.notFinite` or `.badAlpha` and writes nothing; `GGUFError.file`.
   public func write(gguf path: String) throws {
-    try checkFinite()
+    let file = withOneAlpha()
+    try file.checkFinite()
     var writer = GGUFWriter()
     writer.set("general.architecture", .string(architecture))
     writer.set("general.type", .string("adapter"))
     writer.set("adapter.type", .string("lora"))
-    writer.set("adapter.lora.alpha", .float32(alpha))
-    for module in modules {
+    writer.set("adapter.lora.alpha", .float32(file.alpha))
+    for module in file.modules {
       for (suffix, matrix) in [(Self.suffixA, module.a), (Self.suffixB, module.b)] {
         writer.add(name: module.name + suffix, dimensions: [matrix.columns, matrix.rows], floats: matrix.values)
       }

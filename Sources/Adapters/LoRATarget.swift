@@ -1,6 +1,6 @@
 import Tensors
 
-/// The seven linear layers of a block that can be adapted, in the order files and fingerprints use.
+/// The linear layers that can be adapted, seven in each block and the head, in the order files and fingerprints use.
 public enum LoRATarget: String, CaseIterable, Sendable {
   case attnQ = "attn_q"
   case attnK = "attn_k"
@@ -9,6 +9,10 @@ public enum LoRATarget: String, CaseIterable, Sendable {
   case ffnGate = "ffn_gate"
   case ffnUp = "ffn_up"
   case ffnDown = "ffn_down"
+  case output
+
+  /// The layers of a block: what `all-linear` names, and all that a tied model lets adapt.
+  public static let inBlock = allCases.filter { $0 != .output }
 
   /// The layer's short name in Hugging Face models.
   public var hfName: String {
@@ -20,16 +24,20 @@ public enum LoRATarget: String, CaseIterable, Sendable {
     case .ffnGate: "gate_proj"
     case .ffnUp: "up_proj"
     case .ffnDown: "down_proj"
+    case .output: "lm_head"
     }
   }
 
   public var isAttention: Bool { [.attnQ, .attnK, .attnV, .attnOutput].contains(self) }
 
-  /// The weight's name in a GGUF file.
-  public func tensorName(block: Int) -> String { "blk.\(block).\(rawValue).weight" }
+  /// The weight's name in a GGUF file. The head is in no block.
+  public func tensorName(block: Int) -> String {
+    self == .output ? "output.weight" : "blk.\(block).\(rawValue).weight"
+  }
 
-  /// The block and target a GGUF weight belongs to; nil for any other tensor.
-  public static func parse(tensorName: String) -> (block: Int, target: LoRATarget)? {
+  /// The target a GGUF weight is, and its block, nil for the head; nil for any other tensor.
+  public static func parse(tensorName: String) -> (block: Int?, target: LoRATarget)? {
+    if tensorName == output.tensorName(block: 0) { return (nil, .output) }
     let parts = tensorName.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 4, parts[0] == "blk", parts[3] == "weight", let block = Int(parts[1]),
       let target = LoRATarget(rawValue: String(parts[2])), target.tensorName(block: block) == tensorName
@@ -37,34 +45,38 @@ public enum LoRATarget: String, CaseIterable, Sendable {
     return (block, target)
   }
 
-  /// Reads a list such as `all-linear`, `attention`, `mlp`, or `attn_q,v_proj`, in any mixture separated by commas.
+  /// Reads a list such as `all-linear`, `attention`, `mlp`, or `attn_q,v_proj,output`, in any mixture separated by commas.
   ///
-  /// - Parameter isTied: the base shares one matrix between embedding and head, which decides why those are refused.
+  /// - Parameter isTied: the base shares one matrix between embedding and head, which cannot be adapted then.
   /// - Returns: each target once, in the order of `allCases`.
-  /// - Throws: `unknownTarget` with the nearest known name, or `headOrEmbedding`.
+  /// - Throws: `unknownTarget` with the nearest known name, `tied`, or `embedding`.
   public static func parse(list: String, isTied: Bool) throws(AdapterError) -> [LoRATarget] {
     var chosen = Set<LoRATarget>()
     for part in list.split(separator: ",", omittingEmptySubsequences: false) {
       let name = part.filter { $0 != " " }
-      if let targets = named[name] {
-        chosen.formUnion(targets)
-      } else if headAndEmbedding.contains(name) {
-        throw .headOrEmbedding(name, isTied: isTied)
-      } else {
-        throw .unknownTarget(name, nearest: nearestName(to: name, among: named.keys.sorted()) ?? "all-linear")
-      }
+      if isTied && headAndEmbedding.contains(name) { throw .tied(name) }
+      if embedding.contains(name) { throw .embedding(name) }
+      chosen.formUnion(try targets(named: name))
     }
     return allCases.filter(chosen.contains)
   }
 
-  /// Their names in GGUF and in Hugging Face models.
-  static let headAndEmbedding: Set<String> = ["output", "lm_head", "token_embd", "embed_tokens"]
+  /// Those that one name stands for: a layer's in GGUF or Hugging Face spelling, or a group's.
+  static func targets(named name: String) throws(AdapterError) -> [LoRATarget] {
+    guard let targets = named[name] else {
+      throw .unknownTarget(name, nearest: nearestName(to: name, among: named.keys.sorted()) ?? "all-linear")
+    }
+    return targets
+  }
+
+  private static let embedding: Set<String> = ["token_embd", "embed_tokens"]
+  private static let headAndEmbedding = embedding.union([output.rawValue, output.hfName])
 
   private static let named: [String: [LoRATarget]] = {
     var named = [
-      "all-linear": allCases,
-      "attention": allCases.filter(\.isAttention),
-      "mlp": allCases.filter { !$0.isAttention },
+      "all-linear": inBlock,
+      "attention": inBlock.filter(\.isAttention),
+      "mlp": inBlock.filter { !$0.isAttention },
     ]
     for target in allCases {
       named[target.rawValue] = [target]

@@ -18,13 +18,14 @@ extension LoRAAdapter {
   public func writePEFT(folder: String, heads: Int, kvHeads: Int, baseName: String?) throws {
     guard architecture == "llama" else { throw AdapterError.notExportable(architecture: architecture) }
     if let baseName, baseName.hasPrefix("/") { throw AdapterError.baseNameIsPath(baseName) }
-    guard let rank = modules.map(\.rank).max() else { throw AdapterError.empty(path: folder) }
-    try checkFinite()
-    let folderAlpha = alpha == 0 ? Float(rank) : alpha
+    let adapter = withOneAlpha()
+    guard let rank = adapter.modules.map(\.rank).max() else { throw AdapterError.empty(path: folder) }
+    try adapter.checkFinite()
+    let folderAlpha = adapter.alpha == 0 ? Float(rank) : adapter.alpha
 
     var tensors: [(name: String, matrix: Matrix)] = []
     var targets = Set<LoRATarget>()
-    for module in modules {
+    for module in adapter.modules {
       guard let (block, target) = LoRATarget.parse(tensorName: module.name) else {
         throw AdapterError.notInModel(tensor: module.name)
       }
@@ -36,8 +37,9 @@ extension LoRAAdapter {
         default: module.b
         }
       // 1 unless the ranks differ.
-      let factor = scale(of: module) / (folderAlpha / Float(rank))
-      let path = "base_model.model.model.layers.\(block).\(target.isAttention ? "self_attn" : "mlp").\(target.hfName)"
+      let factor = adapter.scale(of: module) / (folderAlpha / Float(rank))
+      let place = block.map { "model.layers.\($0).\(target.isAttention ? "self_attn" : "mlp")." } ?? ""
+      let path = "base_model.model.\(place)\(target.hfName)"
       tensors.append((path + ".lora_A.weight", module.a.resized(rows: rank, columns: module.a.columns)))
       tensors.append((path + ".lora_B.weight", b.resized(rows: b.rows, columns: rank, factor: factor)))
     }

@@ -1,6 +1,7 @@
 /// One setting: its name, what it means, how its text is read and written. The table of all of them is the run file's
 /// grammar and its documentation; command-line flags go through the same readers.
 
+import Adapters
 import Oracles
 import Tensors
 import Training
@@ -72,11 +73,23 @@ public struct ConfigField: Sendable {
       }),
     integer("epochs", \.epochs, 1...1000, "passes over the pairs of a round"),
     integer("batch", \.batch, 1...1_000_000, "pairs per optimiser step"),
-    number("weight-decay", \.weightDecay, 0...1, "weight decay of AdamW"),
+    choice("optimizer", \.optimizer, "the optimiser: adamw, adamw-8bit (moments in bytes), sgd (momentum 0.9) or lion"),
+    number("weight-decay", \.weightDecay, 0...1, "weight decay, apart from the gradient"),
+    number(
+      "lora-plus-ratio", \.loraPlusRatio, Double.leastNonzeroMagnitude...1e6,
+      "learning rate of B over that of A; above 1 is LoRA+"),
     number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
     integer("rank", \.rank, 1...4096, "rank of the LoRA adapter"),
     number("alpha", \.alpha, 0...1e6, "scale of the LoRA adapter times its rank; 0 means scale 1"),
-    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, or names with commas"),
+    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, output (the head), or names with commas"),
+    flag("rslora", \.rslora, "scale by alpha over the root of the rank, so that high ranks learn as fast"),
+    pattern("rank-pattern", \.rankPattern, "ranks of some layers, such as attn_q=8,ffn_down=32") {
+      (try? LoRAPattern.ranks($0)) != nil
+    },
+    pattern("alpha-pattern", \.alphaPattern, "alphas of some layers, such as attn_q=16,ffn_down=64") {
+      (try? LoRAPattern.alphas($0)) != nil
+    },
+    number("dropout", \.dropout, 0...0.99, "share of the adapter's inputs that each step leaves out"),
     integer("checkpoint-steps", \.checkpointSteps, 1...Int.max, "steps between checkpoints").changingNoBit,
     number("checkpoint-minutes", \.checkpointMinutes, 0...1e6, "minutes between checkpoints; 0 counts steps only")
       .changingNoBit,
@@ -146,6 +159,14 @@ public struct ConfigField: Sendable {
 
   private static func text(_ name: String, _ path: Path<String>, _ help: String) -> ConfigField {
     field(name, path, help, expects: "text", show: { $0 }, read: { $0 })
+  }
+
+  private static func pattern(
+    _ name: String, _ path: Path<String>, _ help: String, isOne: @escaping @Sendable (String) -> Bool
+  ) -> ConfigField {
+    field(
+      name, path, help, expects: "layers with numbers, such as attn_q=8,ffn_down=32", show: { $0 },
+      read: { isOne($0) ? $0 : nil })
   }
 
   private static func flag(_ name: String, _ path: Path<Bool>, _ help: String) -> ConfigField {

@@ -47,7 +47,10 @@ public struct RunConfig: Equatable, Sendable {
   public var warmUp = Schedule.WarmUp.ratio(0.03)
   public var epochs = 2
   public var batch = 32
+  public var optimizer = OptimizerName.adamW
   public var weightDecay = 0.0
+  /// The learning rate of B over that of A.
+  public var loraPlusRatio = 1.0
   /// 0 never clips.
   public var maxGradNorm = 1.0
 
@@ -55,6 +58,11 @@ public struct RunConfig: Equatable, Sendable {
   public var rank = 16
   public var alpha = 32.0
   public var targets = "all-linear"
+  public var rslora = false
+  /// `attn_q=8,ffn_down=32`; empty for none.
+  public var rankPattern = ""
+  public var alphaPattern = ""
+  public var dropout = 0.0
 
   // Checkpoints.
   public var checkpointSteps = 50
@@ -95,11 +103,14 @@ public struct RunConfig: Equatable, Sendable {
   public func makeSchedule() -> Schedule { Schedule(schedule, peak: learningRate, warmUp: warmUp) }
 
   /// An adapter with this configuration's rank, alpha and targets that changes nothing yet.
-  /// - Throws: `AdapterError` for a target that is not known or cannot be adapted.
+  /// - Throws: `AdapterError` for a target that is not known or cannot be adapted, and for patterns that mean nothing.
   public func freshAdapter(for model: LlamaModel) throws(AdapterError) -> LoRAAdapter {
     let wanted = Set(try LoRATarget.parse(list: targets, isTied: model.isTied))
-    return LoRAAdapter.fresh(
-      architecture: "llama", rank: rank, alpha: Float(alpha), seed: seed,
+    let options = LoRAOptions(
+      rank: rank, alpha: Float(alpha), rankPattern: try .ranks(rankPattern), alphaPattern: try .alphas(alphaPattern),
+      isRankStabilised: rslora)
+    return try LoRAAdapter.fresh(
+      architecture: "llama", options: options, seed: seed,
       shapes: model.adaptable.filter { shape in
         LoRATarget.parse(tensorName: shape.name).map { wanted.contains($0.target) } ?? false
       })
@@ -111,7 +122,8 @@ extension TrainerOptions {
   public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
     self.init(
       batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
-      optimizer: .init(weightDecay: config.weightDecay),
+      optimizer: config.optimizer.choice(weightDecay: config.weightDecay), loraPlusRatio: config.loraPlusRatio,
+      dropout: config.dropout,
       maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,
       checkpointSteps: config.checkpointSteps,
       checkpointMinutes: config.checkpointMinutes == 0 ? nil : config.checkpointMinutes, memory: memory,

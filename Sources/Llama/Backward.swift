@@ -22,7 +22,7 @@ struct BlockBackward {
     func backward(_ layer: LoRATarget, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
       LinearLayer(weight: weights[layer], kernels: kernels).backward(
         dx, from: dy, at: x, slot: policy.slot(layer, block), low: t.low(layer), dLow: dt.low(layer),
-        gradients.pair(layer.tensorName(block: block)), rows: rows)
+        gradients.pair(layer.tensorName(block: block)), rows: rows, dropout: t.dropout)
     }
 
     // 12: the residual stream passes `d` on as it is

@@ -19,7 +19,9 @@ final class BlockTape {
   let up: Matrix  // [T, F]
   let act: Activations  // [T, F]
   /// Room for the adapters' inner products `[T, R]`, by layer; nil where there is no adapter. Its owner's to give.
-  var low = [Matrix?](repeating: nil, count: LoRATarget.allCases.count)
+  var low = [Matrix?](repeating: nil, count: LoRATarget.inBlock.count)
+  /// What the adapters' inputs lose in this pass; nil is nothing.
+  var dropout: DropoutRows?
 
   init(_ model: LlamaModel, rows: Int, scratch: QuantizedRows) {
     let config = model.config

@@ -33,7 +33,8 @@ struct BlockForward {
       kernels.linear(layers.map { layer, y in (y, weights[layer]) }, x)
       for (layer, y) in layers {
         let adapted = policies.compactMap { part in part.policy.slot(layer, block).map { ($0, part.rows) } }
-        LinearLayer(weight: weights[layer], kernels: kernels).adapt(y, from: x, adapted: adapted, low: t.low(layer))
+        LinearLayer(weight: weights[layer], kernels: kernels)
+          .adapt(y, from: x, adapted: adapted, low: t.low(layer), dropout: t.dropout)
       }
     }
 

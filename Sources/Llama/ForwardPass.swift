@@ -56,10 +56,10 @@ public final class ForwardPass {
 
   /// Appends every run to its sequence.
   ///
-  /// - Returns: `[W, D]`, the outputs of the wanted rows after the final norm, run by run.
+  /// - Returns: the outputs of the wanted rows after the final norm, run by run.
   /// - Throws: `LlamaError` for a token outside the vocabulary or a sequence beyond the context; nothing is changed then.
   /// - Precondition: the sequences' policies are over this pass's model.
-  public func callAsFunction(_ runs: [Run]) throws -> Matrix {
+  public func callAsFunction(_ runs: [Run]) throws -> HiddenRows {
     try check(runs)
     let wanted = runs.reduce(0) { $0 + ($1.wanted ? $1.tokens.count : 0) }
     let output = Matrix(wanted, model.config.dim)
@@ -74,10 +74,11 @@ public final class ForwardPass {
         row += piece.tokens.count
       }
     }
-    guard wanted > 0 else { return output }
+    let policies = [PolicyRows](runs.lazy.filter(\.wanted).map { ($0.sequence.policy, $0.tokens.count) })
+    guard wanted > 0 else { return HiddenRows(output, policies: policies) }
     let normed = Matrix(wanted, model.config.dim)
     model.kernels.rmsNorm(normed, nil, output, model.outputNorm, eps: model.config.normEpsilon, rows: wanted)
-    return normed
+    return HiddenRows(normed, policies: policies)
   }
 
   private func check(_ runs: [Run]) throws {
@@ -177,14 +178,7 @@ struct RowLayout {
       return (sequence, row, tokens.count, start)
     }
     rows = row
-    policies = parts.reduce(into: []) { list, part in
-      let rows = part.firstRow..<(part.firstRow + part.rows)
-      if let last = list.last, last.policy === part.sequence.policy {
-        list[list.count - 1] = PolicyRows(policy: last.policy, rows: last.rows.lowerBound..<rows.upperBound)
-      } else {
-        list.append(PolicyRows(policy: part.sequence.policy, rows: rows))
-      }
-    }
+    policies = [PolicyRows](parts.lazy.map { ($0.sequence.policy, $0.rows) })
   }
 
   func segments(block: Int) -> SegmentList {

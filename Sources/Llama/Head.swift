@@ -15,65 +15,77 @@ public struct Head {
   struct Tape {
     let targets: Buffer<UInt32>
     let logSum: Buffer<Float>
+    let dropout: DropoutRows?
   }
 
   /// Natural-log probability of each target.
   ///
   /// - Parameters:
-  ///   - hidden: `[T, D]`, after the final norm.
+  ///   - hidden: `T` rows.
   ///   - targets: `T` token ids; `targets[t]` is the token that follows row `t`.
   /// - Returns: `T` values in nats: z_y − logsumexp(z) at temperature 1, in float.
   /// - Throws: `LlamaError.token` when an id is not below `V`.
-  public func logProbs(_ hidden: Matrix, targets: [TokenID]) throws -> [Float] {
+  public func logProbs(_ hidden: HiddenRows, targets: [TokenID]) throws -> [Float] {
     try forward(hidden, targets: targets).logProbs
   }
 
-  func forward(_ hidden: Matrix, targets: [TokenID]) throws -> (logProbs: [Float], tape: Tape) {
+  /// - Parameter dropout: what an adapter on the head does not see of `hidden`.
+  func forward(
+    _ hidden: HiddenRows, targets: [TokenID], dropout: DropoutRows? = nil
+  ) throws -> (logProbs: [Float], tape: Tape) {
     precondition(targets.count == hidden.rows, "\(targets.count) targets for \(hidden.rows) rows")
     try model.check(targets)
     var logProbs: [Float] = []
     logProbs.reserveCapacity(targets.count)
     let allSums = Buffer<Float>(count: targets.count)
-    forEachChunk(hidden) { first, input in
-      let rows = input.rows
+    forEachChunk(hidden, dropout) { chunk in
+      let rows = chunk.rows.count
       let maximum = Buffer<Float>(count: rows)
       maximum.fill(-.infinity)
       let sum = Buffer<Float>(count: rows)
       var target = [Float](repeating: 0, count: rows)
-      forEachTile(input) { firstToken, z, count in
-        kernels.logSumExpTile(maximum, sum, z.pointer, stride: z.columns, rows: rows, count: count)
+      forEachTile(chunk) { tile, z in
+        kernels.logSumExpTile(maximum, sum, z.pointer, stride: z.columns, rows: rows, count: tile.count)
         for row in 0..<rows {
-          let column = Int(targets[first + row]) - firstToken
-          if (0..<count).contains(column) { target[row] = z[row, column] }
+          let token = Int(targets[chunk.rows.lowerBound + row])
+          if tile.contains(token) { target[row] = z[row, token - tile.lowerBound] }
         }
       }
       let logSum = Buffer<Float>(count: rows)
       kernels.logSumExpFinish(logSum, maximum, sum, rows: rows)
       for row in 0..<rows {
         logProbs.append(target[row] - logSum[row])
-        allSums[first + row] = logSum[row]
+        allSums[chunk.rows.lowerBound + row] = logSum[row]
       }
     }
-    return (logProbs, Tape(targets: Buffer(targets), logSum: allSums))
+    return (logProbs, Tape(targets: Buffer(targets), logSum: allSums, dropout: dropout))
   }
 
-  /// Gradient of Σ weight[t] · logp[t] with respect to `hidden`. The logits are computed again, tile by tile.
-  func backward(_ hidden: Matrix, tape: Tape, weights: [Float]) -> Matrix {
+  /// Gradient of Σ weight[t] · logp[t] with respect to `hidden`, all of one policy. The logits are computed again, tile by
+  /// tile.
+  ///
+  /// - Parameter gradient: of an adapter on the head; is added to.
+  func backward(_ hidden: HiddenRows, tape: Tape, weights: [Float], _ gradient: LoRAGradients.Pair?) -> Matrix {
     precondition(weights.count == hidden.rows, "\(weights.count) weights for \(hidden.rows) rows")
-    let dHidden = Matrix(hidden.rows, hidden.columns)
-    forEachChunk(hidden) { first, input in
-      let rows = input.rows
-      let range = first..<(first + rows)
-      let logSum = Buffer(range.map { tape.logSum[$0] })
-      let target = Buffer(range.map { tape.targets[$0] })
-      let weight = Buffer(Array(weights[range]))
-      let d = Matrix(rows, hidden.columns)
-      forEachTile(input) { firstToken, z, count in
+    let dHidden = Matrix(hidden.rows, hidden.matrix.columns)
+    forEachChunk(hidden, tape.dropout) { chunk in
+      let rows = chunk.rows.count
+      let logSum = Buffer(chunk.rows.map { tape.logSum[$0] })
+      let target = Buffer(chunk.rows.map { tape.targets[$0] })
+      let weight = Buffer(Array(weights[chunk.rows]))
+      let d = dHidden.rows(chunk.rows)
+      let adapted = chunk.adapted.first
+      let dLow = adapted.map { Matrix(rows, $0.slot.rank) }
+      forEachTile(chunk) { tile, z in
         kernels.logProbBackwardTile(
-          z, logSum: logSum, weight: weight, target: target, first: firstToken, rows: rows, count: count)
-        kernels.linearBackward(d, z, model.output.rows(firstToken..<(firstToken + count)), rows: rows)
+          z, logSum: logSum, weight: weight, target: target, first: tile.lowerBound, rows: rows, count: tile.count)
+        kernels.linearBackward(d, z, model.output.rows(tile), rows: rows)
+        guard let adapted, let dLow, let gradient else { return }
+        kernels.gemm(dLow, z, adapted.slot.module.b.rows(tile), rows: 0..<rows, accumulate: true)
+        kernels.outer(gradient.b.rows(tile), z, adapted.low, tokens: rows, scale: 1)
       }
-      (dHidden.pointer + first * d.columns).update(from: d.pointer, count: d.count)
+      guard let adapted, let dLow, let gradient else { return }
+      layer.innerBackward(d, from: dLow, at: chunk.input.matrix, adapted.slot, gradient, rows: rows, chunk.dropout)
     }
     return dHidden
   }
@@ -81,13 +93,13 @@ public struct Head {
   /// Logits of every row over the whole vocabulary, for sampling, with their log-sum-exp.
   ///
   /// The bits are those of `logProbs`: logp of token `v` at row `t` is `logits[t, v] - logSum[t]`.
-  public func logits(_ hidden: Matrix) -> (logits: Matrix, logSum: Buffer<Float>) {
+  public func logits(_ hidden: HiddenRows) -> (logits: Matrix, logSum: Buffer<Float>) {
     let rows = hidden.rows
     let logits = Matrix(rows, vocabulary)
     let maximum = Buffer<Float>(count: rows)
     maximum.fill(-.infinity)
     let sum = Buffer<Float>(count: rows)
-    kernels.linear(logits, activations(hidden, first: 0, rows: rows), model.output)
+    multiply(logits, chunk(0..<rows, of: hidden), tokens: 0..<vocabulary)
     for tile in tiles() {
       kernels.logSumExpTile(
         maximum, sum, logits.pointer + tile.lowerBound, stride: vocabulary, rows: rows, count: tile.count)
@@ -97,31 +109,62 @@ public struct Head {
     return (logits, logSum)
   }
 
+  // MARK: Rows and tiles
+
+  private var layer: LinearLayer { LinearLayer(weight: model.output, kernels: kernels) }
+
+  /// Some of the rows, on their way through the vocabulary.
+  private struct Chunk {
+    /// Their places among all rows.
+    let rows: Range<Int>
+    let input: Activations
+    /// Adapters on the head, the rows of this chunk that they are on, and x (sA)ᵀ of those.
+    let adapted: [(slot: Policy.Slot, rows: Range<Int>, low: Matrix)]
+    let dropout: DropoutRows?
+  }
+
+  private func chunk(_ rows: Range<Int>, of hidden: HiddenRows, _ dropout: DropoutRows? = nil) -> Chunk {
+    let input = Activations(rows.count, hidden.matrix.columns, precision: model.precision)
+    input.matrix.pointer.update(from: hidden.matrix.rows(rows).pointer, count: input.matrix.count)
+    input.update(rows: rows.count, kernels)
+    let dropout = dropout?.rows(rows)
+    let adapted = hidden.policies.compactMap { part -> (slot: Policy.Slot, rows: Range<Int>, low: Matrix)? in
+      let shared = part.rows.clamped(to: rows)
+      guard let slot = part.policy.head, !shared.isEmpty else { return nil }
+      let own = (shared.lowerBound - rows.lowerBound)..<(shared.upperBound - rows.lowerBound)
+      let low = Matrix(rows.count, slot.rank)
+      layer.inner(low, from: input.matrix, slot, rows: own, dropout)
+      return (slot, own, low)
+    }
+    return Chunk(rows: rows, input: input, adapted: adapted, dropout: dropout)
+  }
+
+  private func forEachChunk(_ hidden: HiddenRows, _ dropout: DropoutRows?, _ body: (Chunk) -> Void) {
+    for first in stride(from: 0, to: hidden.rows, by: Self.rowChunk) {
+      body(chunk(first..<min(first + Self.rowChunk, hidden.rows), of: hidden, dropout))
+    }
+  }
+
+  /// `z [rows, tokens]`: logits of these tokens.
+  private func multiply(_ z: Matrix, _ chunk: Chunk, tokens: Range<Int>) {
+    kernels.linear(z, chunk.input, model.output.rows(tokens))
+    for (slot, rows, low) in chunk.adapted {
+      kernels.gemm(z, low, slot.bT, rows: rows, columns: tokens, accumulate: true)
+    }
+  }
+
+  /// Logits tile by tile: `body(tokens, z [rows, 1024])`.
+  private func forEachTile(_ chunk: Chunk, _ body: (Range<Int>, Matrix) -> Void) {
+    let z = Matrix(chunk.rows.count, Kernels.vocabularyTile)
+    for tile in tiles() {
+      multiply(z, chunk, tokens: tile)
+      body(tile, z)
+    }
+  }
+
   private func tiles() -> [Range<Int>] {
     stride(from: 0, to: vocabulary, by: Kernels.vocabularyTile).map {
       $0..<min($0 + Kernels.vocabularyTile, vocabulary)
-    }
-  }
-
-  private func activations(_ hidden: Matrix, first: Int, rows: Int) -> Activations {
-    let input = Activations(rows, hidden.columns, precision: model.precision)
-    input.matrix.pointer.update(from: hidden.pointer + first * hidden.columns, count: rows * hidden.columns)
-    input.update(rows: rows, kernels)
-    return input
-  }
-
-  private func forEachChunk(_ hidden: Matrix, _ body: (Int, Activations) -> Void) {
-    for first in stride(from: 0, to: hidden.rows, by: Self.rowChunk) {
-      body(first, activations(hidden, first: first, rows: min(Self.rowChunk, hidden.rows - first)))
-    }
-  }
-
-  /// Logits tile by tile: `body(first token, z [rows, 1024], tokens in this tile)`.
-  private func forEachTile(_ input: Activations, _ body: (Int, Matrix, Int) -> Void) {
-    let z = Matrix(input.rows, Kernels.vocabularyTile)
-    for tile in tiles() {
-      kernels.linear(z, input, model.output.rows(tile))
-      body(tile.lowerBound, z, tile.count)
     }
   }
 }

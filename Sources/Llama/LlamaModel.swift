@@ -7,7 +7,7 @@ public final class LlamaModel: @unchecked Sendable {
   struct Block {
     let attnNorm: Buffer<Float>
     let ffnNorm: Buffer<Float>
-    /// In the order of `LoRATarget`.
+    /// In the order of `LoRATarget.inBlock`.
     let linear: [WeightView]
 
     subscript(_ layer: LoRATarget) -> WeightView { linear[layer.index] }
@@ -34,14 +34,18 @@ public final class LlamaModel: @unchecked Sendable {
       heads: config.headCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
       scale: 1 / Float(config.headDim).squareRoot(), kv: kv)
   }
-  /// Name and shape of every layer an adapter can change, block by block.
-  public var adaptable: [LoRAShape] {
+  /// Name and shape of every linear layer of the blocks, block by block.
+  public var blockLayers: [LoRAShape] {
     (0..<config.blockCount).flatMap { block in
-      LoRATarget.allCases.map { layer in
-        let shape = layer.shape(config)
+      LoRATarget.inBlock.map { layer in
+        let shape = layer.shape(config, vocabulary: vocabularySize)
         return (layer.tensorName(block: block), shape.rows, shape.columns)
       }
     }
+  }
+  /// Name and shape of every layer an adapter can change: those of the blocks and, unless it is tied, the head.
+  public var adaptable: [LoRAShape] {
+    isTied ? blockLayers : blockLayers + [(TensorName.output, output.rows, output.columns)]
   }
 
   /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms only.
@@ -84,12 +88,13 @@ public final class LlamaModel: @unchecked Sendable {
     isTied = file.tensor(TensorName.output) == nil
     output = isTied ? tokenEmbd : try weight(TensorName.output, tokenEmbd.rows, config.dim)
     outputNorm = try floats(TensorName.outputNorm, config.dim)
+    let vocabulary = tokenEmbd.rows
     blocks = try (0..<config.blockCount).map { block in
       Block(
         attnNorm: try floats(TensorName.attnNorm(block), config.dim),
         ffnNorm: try floats(TensorName.ffnNorm(block), config.dim),
-        linear: try LoRATarget.allCases.map { layer in
-          let shape = layer.shape(config)
+        linear: try LoRATarget.inBlock.map { layer in
+          let shape = layer.shape(config, vocabulary: vocabulary)
           return try weight(layer.tensorName(block: block), shape.rows, shape.columns)
         })
     }

@@ -34,7 +34,9 @@ public final class Policy {
   public let adapter: LoRAAdapter?
   /// `slots[block][layer]`, nil where the layer is not adapted.
   let slots: [[Slot?]]
-  /// The largest rank of its layers; 0 for the base.
+  /// The head's, nil where it is not adapted.
+  let head: Slot?
+  /// The largest rank of the blocks' layers; 0 for the base.
   let maximumRank: Int
   /// The sum of the ranks of the adapted layers in one block, the largest such sum; 0 for the base.
   public var blockRanks: Int { slots.map { $0.reduce(0) { $0 + ($1?.rank ?? 0) } }.max() ?? 0 }
@@ -46,12 +48,14 @@ public final class Policy {
     self.adapter = adapter
     try adapter?.check(architecture: "llama", layers: model.adaptable)
     let modules = Dictionary(uniqueKeysWithValues: (adapter?.modules ?? []).map { ($0.name, $0) })
-    slots = (0..<model.config.blockCount).map { block in
-      LoRATarget.allCases.map { layer in
-        modules[layer.tensorName(block: block)].map { Slot($0, scale: scale * (adapter?.scale(of: $0) ?? 1)) }
-      }
+    func slot(_ name: String) -> Slot? {
+      modules[name].map { Slot($0, scale: scale * (adapter?.scale(of: $0) ?? 1)) }
     }
-    maximumRank = modules.values.map(\.rank).max() ?? 0
+    slots = (0..<model.config.blockCount).map { block in
+      LoRATarget.inBlock.map { slot($0.tensorName(block: block)) }
+    }
+    head = slot(TensorName.output)
+    maximumRank = slots.joined().reduce(0) { max($0, $1?.rank ?? 0) }
   }
 
   func slot(_ layer: LoRATarget, _ block: Int) -> Slot? { slots[block][layer.index] }
@@ -59,6 +63,7 @@ public final class Policy {
   /// Call after the adapter's A and B were changed in place: an optimiser step.
   public func refresh() {
     for slot in slots.joined() { slot?.refresh() }
+    head?.refresh()
   }
 }
 
@@ -66,4 +71,20 @@ public final class Policy {
 struct PolicyRows {
   let policy: Policy
   let rows: Range<Int>
+}
+
+extension [PolicyRows] {
+  /// Rows in the order of `parts`; parts that follow each other under one policy are one entry.
+  init(_ parts: some Sequence<(policy: Policy, rows: Int)>) {
+    self = []
+    for part in parts {
+      let start = last?.rows.upperBound ?? 0
+      let rows = start..<(start + part.rows)
+      if let previous = last, previous.policy === part.policy {
+        self[count - 1] = PolicyRows(policy: part.policy, rows: previous.rows.lowerBound..<rows.upperBound)
+      } else {
+        append(PolicyRows(policy: part.policy, rows: rows))
+      }
+    }
+  }
 }

@@ -13,17 +13,18 @@ public enum TensorName {
 
 extension LoRATarget {
   /// `(outputs, inputs)` of this layer.
-  func shape(_ config: LlamaConfig) -> (rows: Int, columns: Int) {
+  func shape(_ config: LlamaConfig, vocabulary: Int) -> (rows: Int, columns: Int) {
     switch self {
     case .attnQ: (config.queryDim, config.dim)
     case .attnK, .attnV: (config.kvDim, config.dim)
     case .attnOutput: (config.dim, config.queryDim)
     case .ffnGate, .ffnUp: (config.feedForward, config.dim)
     case .ffnDown: (config.dim, config.feedForward)
+    case .output: (vocabulary, config.dim)
     }
   }
 
-  /// Place of this layer in lists that follow `allCases`.
+  /// Place of this layer in lists that follow `inBlock`; the head's is behind them.
   var index: Int {
     switch self {
     case .attnQ: 0
@@ -33,6 +34,7 @@ extension LoRATarget {
     case .ffnGate: 4
     case .ffnUp: 5
     case .ffnDown: 6
+    case .output: 7
     }
   }
 }

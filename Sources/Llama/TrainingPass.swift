@@ -33,6 +33,8 @@ public final class TrainingPass {
   private let inputs: [Matrix]
   private let angles: RotaryAngles
   private var current: Forwarded?
+  /// Room for inputs some of whose values are dropped; made when it is first wanted.
+  private lazy var dropoutRoom = Matrix(maximumRows, BlockTape.widest(policy.model.config))
 
   private struct Forwarded {
     let layout: RowLayout
@@ -40,7 +42,7 @@ public final class TrainingPass {
     /// Rows whose output predicts an answer token.
     let answerRows: [Int]
     let unnormed: Matrix
-    let normed: Matrix
+    let normed: HiddenRows
     let inverse: Buffer<Float>
     let head: Head.Tape
   }
@@ -70,21 +72,27 @@ public final class TrainingPass {
 
   /// Bytes of working memory: what every pass needs, and what each kept block adds.
   ///
-  /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
-  public static func bytes(_ model: LlamaModel, ranks: Int, maximumRows: Int) -> (base: Int, perKeptBlock: Int) {
+  /// - Parameters:
+  ///   - ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
+  ///   - drops: with dropout.
+  public static func bytes(
+    _ model: LlamaModel, ranks: Int, maximumRows: Int, drops: Bool = false
+  ) -> (base: Int, perKeptBlock: Int) {
     let config = model.config
     let tape = BlockTape.bytesPerRow(config, ranks: ranks)
     let inputs = (config.blockCount + 2) * config.dim * 4
     let pages = KVSequence.pageBytes(model) / AttentionShape.pagePositions
     let head = 2 * config.dim * 4 + Kernels.vocabularyTile * 4
-    let perRow = 2 * tape + inputs + pages + head + QuantizedRows.bytes(values: BlockTape.widest(config))
+    let dropped = drops ? BlockTape.widest(config) * 4 : 0
+    let perRow = 2 * tape + inputs + pages + head + dropped + QuantizedRows.bytes(values: BlockTape.widest(config))
     return (maximumRows * perRow, maximumRows * tape)
   }
 
   /// Log-probs of the answer tokens of each sequence, in nats.
   ///
+  /// - Parameter dropout: of the adapter's inputs, in this forward and its backward; nil drops nothing, as everywhere else.
   /// - Throws: `LlamaError` for a token outside the vocabulary or a sequence beyond the context.
-  public func forward(_ sequences: [ScoredSequence]) throws -> [[Float]] {
+  public func forward(_ sequences: [ScoredSequence], dropout: Dropout? = nil) throws -> [[Float]] {
     let model = policy.model
     for sequence in sequences {
       try model.check(sequence.tokens)
@@ -95,6 +103,10 @@ public final class TrainingPass {
     let runs = sequences.map { (KVSequence(policy), $0.tokens.dropLast()) }
     precondition(runs.reduce(0) { $0 + $1.1.count } <= maximumRows, "the sequences exceed \(maximumRows) rows")
     let layout = RowLayout(runs, angles: angles, model.rotary)
+    let dropped = dropout.map { dropout in
+      DropoutRows(dropout, keys: runs.flatMap { dropout.keys(of: $0.1) }, room: dropoutRoom)
+    }
+    for tape in tapes + [spare] { tape.dropout = dropped }
     model.embed(runs.lazy.flatMap(\.1), into: inputs[0])
     for b in 0..<model.config.blockCount { forward(b, layout) }
 
@@ -111,9 +123,11 @@ public final class TrainingPass {
     let inverse = Buffer<Float>(count: answerRows.count)
     model.kernels.rmsNorm(
       normed, inverse, unnormed, model.outputNorm, eps: model.config.normEpsilon, rows: answerRows.count)
-    let (logProbs, headTape) = try head.forward(normed, targets: sequences.flatMap { Array($0.answer) })
+    let hidden = HiddenRows(normed, policy)
+    let (logProbs, headTape) = try head.forward(
+      hidden, targets: sequences.flatMap { Array($0.answer) }, dropout: dropped?.rows(answerRows))
     current = Forwarded(
-      layout: layout, sequences: sequences, answerRows: answerRows, unnormed: unnormed, normed: normed,
+      layout: layout, sequences: sequences, answerRows: answerRows, unnormed: unnormed, normed: hidden,
       inverse: inverse, head: headTape)
     return split(logProbs, sequences)
   }
@@ -124,14 +138,15 @@ public final class TrainingPass {
     let model = policy.model
     let rows = f.layout.rows
     let d = Matrix(rows, model.config.dim)
-    let dNormed = head.backward(f.normed, tape: f.head, weights: weights.flatMap { $0 })
+    let dNormed = head.backward(
+      f.normed, tape: f.head, weights: weights.flatMap { $0 }, gradients.pair(TensorName.output))
     let dUnnormed = Matrix(dNormed.rows, dNormed.columns)
     model.kernels.rmsNormBackward(
       dUnnormed, dNormed, f.unnormed, model.outputNorm, f.inverse, rows: dNormed.rows)
     for (i, row) in f.answerRows.enumerated() { copy(dUnnormed, i, to: d, row) }
 
     let backward = BlockBackward(forward: block, policy: policy, gradients: gradients)
-    let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? 0
+    let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? model.config.blockCount
     for b in (lowest..<model.config.blockCount).reversed() {
       if b >= kept { forward(b, f.layout) }
       room.low = matching(room.low, b)

@@ -65,19 +65,25 @@ public struct Kernels: @unchecked Sendable {
   }
 
   /// `out [m, n] (+)= a [m, k] · b [k, n]`, on these rows of `a` and `out`; both may have more columns than the product.
-  public func gemm(_ out: Matrix, _ a: Matrix, _ b: Matrix, rows: Range<Int>, accumulate: Bool) {
+  ///
+  /// - Parameter columns: those of `b` that are used; nil is all.
+  public func gemm(
+    _ out: Matrix, _ a: Matrix, _ b: Matrix, rows: Range<Int>, columns: Range<Int>? = nil, accumulate: Bool
+  ) {
+    let columns = columns ?? 0..<b.columns
     precondition(
-      a.columns >= b.rows && out.columns >= b.columns && rows.lowerBound >= 0
-        && rows.upperBound <= min(out.rows, a.rows), "gemm: shapes differ")
+      a.columns >= b.rows && out.columns >= columns.count && rows.lowerBound >= 0
+        && rows.upperBound <= min(out.rows, a.rows) && columns.lowerBound >= 0 && columns.upperBound <= b.columns,
+      "gemm: shapes differ")
     k_gemm(
       context, out.pointer + rows.lowerBound * out.columns, out.columns, a.pointer + rows.lowerBound * a.columns,
-      a.columns, b.pointer, b.columns, rows.count, b.columns, b.rows, accumulate)
+      a.columns, b.pointer + columns.lowerBound, b.columns, rows.count, columns.count, b.rows, accumulate)
   }
 
-  /// `out [m, n] += scale · aᵀ b` over the first `tokens` rows.
+  /// `out [m, n] += scale · aᵀ b` over the first `tokens` rows; `a` and `b` may have more columns than the product.
   public func outer(_ out: Matrix, _ a: Matrix, _ b: Matrix, tokens: Int, scale: Float) {
     precondition(
-      out.rows == a.columns && out.columns == b.columns && tokens <= min(a.rows, b.rows), "outer: shapes differ")
+      out.rows <= a.columns && out.columns <= b.columns && tokens <= min(a.rows, b.rows), "outer: shapes differ")
     k_outer(
       context, out.pointer, out.columns, a.pointer, a.columns, b.pointer, b.columns, out.rows,
       out.columns, tokens, scale)

@@ -12,6 +12,8 @@
 public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   public let count: Int
   public let pointer: UnsafeMutablePointer<Element>
+  /// Whose memory this is a part of; nil when it is its own.
+  private let owner: Buffer?
 
   /// `count` zero bytes-values. Zero counts are allowed.
   public init(count: Int) {
@@ -21,6 +23,14 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
     memset(raw, 0, bytes)
     pointer = raw.bindMemory(to: Element.self, capacity: max(count, 1))
+    owner = nil
+  }
+
+  /// `range` of `owner`, the same memory.
+  fileprivate init(_ range: Range<Int>, of owner: Buffer) {
+    count = range.count
+    pointer = owner.pointer + range.lowerBound
+    self.owner = owner
   }
 
   public convenience init(_ values: [Element]) {
@@ -28,7 +38,9 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     for (i, value) in values.enumerated() { pointer[i] = value }
   }
 
-  deinit { UnsafeMutableRawPointer(pointer).deallocate() }
+  deinit {
+    if owner == nil { UnsafeMutableRawPointer(pointer).deallocate() }
+  }
 
   public var values: [Element] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
   public var span: UnsafeMutableBufferPointer<Element> { .init(start: pointer, count: count) }
@@ -60,6 +72,13 @@ public final class Matrix: @unchecked Sendable {
     buffer = Buffer(count: rows * columns)
   }
 
+  /// Rows `range` of `whole`, the same memory.
+  private init(_ range: Range<Int>, of whole: Matrix) {
+    rows = range.count
+    columns = whole.columns
+    buffer = Buffer((range.lowerBound * columns)..<(range.upperBound * columns), of: whole.buffer)
+  }
+
   public convenience init(_ rows: Int, _ columns: Int, _ values: [Float]) {
     precondition(values.count == rows * columns, "\(values.count) values for [\(rows), \(columns)]")
     self.init(rows, columns)
@@ -88,6 +107,12 @@ public final class Matrix: @unchecked Sendable {
   public func row(_ index: Int) -> UnsafeMutableBufferPointer<Float> {
     precondition(index >= 0 && index < rows, "row \(index) is outside 0..<\(rows)")
     return .init(start: pointer + index * columns, count: columns)
+  }
+
+  /// Rows `range` of this matrix, the same memory.
+  public func rows(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) are outside 0..<\(rows)")
+    return Matrix(range, of: self)
   }
 
   public func clear() { buffer.fill(0) }

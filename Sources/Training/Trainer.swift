@@ -1,4 +1,4 @@
-/// One training run over frozen pairs: batches, gradients, AdamW, metrics, checkpoints.
+/// One training run over frozen pairs: batches, gradients, optimiser steps, metrics, checkpoints.
 /// Knows a loss only as `PairLoss`; where pairs come from is the caller's business.
 
 import Adapters
@@ -11,7 +11,11 @@ public struct TrainerOptions: Sendable {
   public var batch: Int
   public var epochs: Int
   public var schedule: Schedule
-  public var optimizer: AdamW.Options
+  public var optimizer: OptimizerChoice
+  /// The learning rate of B over that of A: above 1 is LoRA+ (Hayou et al. 2024, arXiv 2402.12354).
+  public var loraPlusRatio: Double
+  /// Share of the adapter's inputs that each step leaves out, from 0 to below 1.
+  public var dropout: Double
   /// Gradients longer than this are scaled down; nil never clips.
   public var maximumGradNorm: Double?
   public var seed: UInt64
@@ -26,14 +30,18 @@ public struct TrainerOptions: Sendable {
   public var startsAtLast: Bool
 
   public init(
-    batch: Int, epochs: Int, schedule: Schedule, optimizer: AdamW.Options = .init(), maximumGradNorm: Double? = 1,
-    seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil, memory: Int, rewardScale: Double,
+    batch: Int, epochs: Int, schedule: Schedule, optimizer: OptimizerChoice = .adamW(), loraPlusRatio: Double = 1,
+    dropout: Double = 0,
+    maximumGradNorm: Double? = 1, seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil,
+    memory: Int, rewardScale: Double,
     startsAtLast: Bool
   ) {
     self.batch = batch
     self.epochs = epochs
     self.schedule = schedule
     self.optimizer = optimizer
+    self.loraPlusRatio = loraPlusRatio
+    self.dropout = dropout
     self.maximumGradNorm = maximumGradNorm
     self.seed = seed
     self.checkpointSteps = checkpointSteps
@@ -54,7 +62,7 @@ public final class Trainer {
   private let folder: String
   private let fingerprints: [String: String]
   private let pass: TrainingPass
-  private let optimizer: AdamW
+  private let optimizer: any Optimizer
   private let parameters: [(name: String, values: Buffer<Float>)]
   private let gradients: [Buffer<Float>]
   /// Batches used so far. The optimiser counts fewer when a step was skipped.
@@ -79,11 +87,13 @@ public final class Trainer {
     self.options = options
     self.folder = folder
     self.fingerprints = fingerprints
-    plan = try TrainingPlan(policy, pairs: pairs, budget: options.memory)
+    plan = try TrainingPlan(
+      policy, pairs: pairs, budget: options.memory, optimizer: options.optimizer, drops: options.dropout > 0)
     pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
-    optimizer = AdamW(counts: parameters.map(\.values.count), options: options.optimizer)
+    optimizer = options.optimizer.make(
+      counts: parameters.map(\.values.count), rateScales: adapter.modules.flatMap { _ in [1, options.loraPlusRatio] })
     totalSteps = options.epochs * ((pairs.count + options.batch - 1) / options.batch)
   }
 
@@ -161,9 +171,12 @@ public final class Trainer {
     for index in batch {
       if isCancelled() { return nil }
       let pair = pairs[index]
-      let logProbs = try pass.forward([pair.chosen, pair.rejected])
+      // Frozen log-probs are those of the whole policy, of which a forward with dropout is only a part.
+      let isCompared = isFirst && options.startsAtLast
+      if isCompared && dropout != nil { try compare(index, pair, pass.forward([pair.chosen, pair.rejected])) }
+      let logProbs = try pass.forward([pair.chosen, pair.rejected], dropout: dropout)
+      if isCompared && dropout == nil { try compare(index, pair, logProbs) }
       let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
-      if isFirst && options.startsAtLast { try compare(index, pair, chosen, rejected) }
       let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
       let slope = Float(outcome.dPolicy / Double(batch.count))
       pass.backward(weights: [
@@ -174,7 +187,13 @@ public final class Trainer {
     return sums
   }
 
-  private func compare(_ index: Int, _ pair: TrainingPair, _ chosen: Double, _ rejected: Double) throws {
+  /// Of the running step.
+  private var dropout: Dropout? {
+    options.dropout > 0 ? Dropout(rate: options.dropout, seed: options.seed, step: position) : nil
+  }
+
+  private func compare(_ index: Int, _ pair: TrainingPair, _ logProbs: [[Float]]) throws {
+    let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
     guard chosen == pair.lastChosen, rejected == pair.lastRejected else {
       throw TrainerError.frozenMismatch(
         pair: index, found: [chosen, rejected], frozen: [pair.lastChosen, pair.lastRejected])
@@ -188,8 +207,7 @@ public final class Trainer {
     let state = Checkpoint.State(
       step: optimizer.step, epoch: position / perEpoch, cursor: position % perEpoch, seed: options.seed,
       metricsPosition: metrics.position, fingerprints: fingerprints)
-    let moments = [("moments.first", optimizer.firstMoments), ("moments.second", optimizer.secondMoments)]
-    try Checkpoint(state: state, buffers: parameters + moments).write(to: checkpointPath)
+    try Checkpoint(state: state, buffers: parameters + optimizer.state).write(to: checkpointPath)
   }
 
   /// - Returns: where the metrics file goes on; 0 without a checkpoint.
@@ -204,9 +222,9 @@ public final class Trainer {
     guard checkpoint.state.seed == options.seed else {
       throw TrainerError.otherRun(path: checkpointPath, what: "seed")
     }
-    for (name, values) in parameters { try checkpoint.restore(name, into: values, path: checkpointPath) }
-    try checkpoint.restore("moments.first", into: optimizer.firstMoments, path: checkpointPath)
-    try checkpoint.restore("moments.second", into: optimizer.secondMoments, path: checkpointPath)
+    for (name, values) in parameters + optimizer.state {
+      try checkpoint.restore(name, into: values, path: checkpointPath)
+    }
     optimizer.step = checkpoint.state.step
     position = checkpoint.state.epoch * perEpoch + checkpoint.state.cursor
     policy.refresh()

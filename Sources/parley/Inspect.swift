@@ -170,11 +170,11 @@ extension ModelFacts.Memory {
       return count * KVSequence.pageBytes(model)
     }
     let forward = ForwardPass.bytes(model.config, maximumRows: rows)
-    let adapter = model.adaptable.reduce(0) {
+    let adapter = model.blockLayers.reduce(0) {
       $0 + TrainingPlan.adapterBytes(rank: rank, inputs: $1.columns, outputs: $1.rows)
     }
     let training = TrainingPass.bytes(
-      model, ranks: rank * LoRATarget.allCases.count, maximumRows: 2 * rows)
+      model, ranks: rank * LoRATarget.inBlock.count, maximumRows: 2 * rows)
     self.weights = weights
     generate = forward + pages(min(model.context, 2048))
     score = forward + pages(rows)

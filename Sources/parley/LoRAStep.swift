@@ -20,7 +20,7 @@ struct LoRAStep {
   /// - Throws: `TrainerError.memory`.
   init(_ model: LlamaModel, pairs: [[ScoredSequence]]) throws {
     let adapter = LoRAAdapter.fresh(
-      architecture: "llama", rank: Self.rank, alpha: Float(2 * Self.rank), seed: 1, shapes: model.adaptable)
+      architecture: "llama", rank: Self.rank, alpha: Float(2 * Self.rank), seed: 1, shapes: model.blockLayers)
     self.pairs = pairs
     policy = try Policy(model, adapter: adapter)
     let frozen = pairs.map {

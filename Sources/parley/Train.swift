@@ -50,6 +50,12 @@ struct Train: ParsableCommand {
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
     )
+    if !noise.quiet {
+      func named(_ what: String, _ policy: NamedPolicy) -> String { "\(what) (\(policy.fingerprint.prefix(16)))" }
+      note(
+        "Reference: \(named(reference, frozenBy.reference)). Training starts from: "
+          + "\(named(policy ?? "a fresh adapter", frozenBy.last)).")
+    }
     do {
       let encoded = try encodedPairs(session)
       try FileSystem.createFolder(out)
@@ -137,8 +143,14 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("rank"))) var rank: String?
   @Option(help: ArgumentHelp(help("alpha"))) var alpha: String?
   @Option(help: ArgumentHelp(help("targets"))) var targets: String?
+  @Flag(help: ArgumentHelp(help("rslora"))) var rslora = false
+  @Option(help: ArgumentHelp(help("rank-pattern"))) var rankPattern: String?
+  @Option(help: ArgumentHelp(help("alpha-pattern"))) var alphaPattern: String?
+  @Option(help: ArgumentHelp(help("dropout"))) var dropout: String?
   @Option(help: ArgumentHelp(help("max-grad-norm"))) var maxGradNorm: String?
+  @Option(help: ArgumentHelp(help("optimizer"))) var optimizer: String?
   @Option(help: ArgumentHelp(help("weight-decay"))) var weightDecay: String?
+  @Option(help: ArgumentHelp(help("lora-plus-ratio"))) var loraPlusRatio: String?
   @Option(help: ArgumentHelp(help("checkpoint-steps"))) var checkpointSteps: String?
   @Option(help: ArgumentHelp(help("checkpoint-minutes"))) var checkpointMinutes: String?
   @Option(help: ArgumentHelp(help("memory"))) var memory: String?
@@ -150,8 +162,12 @@ struct TrainingSettings: ParsableArguments {
 
   /// An option that would be ignored is an error.
   func check(startsFresh: Bool) throws {
-    if !startsFresh && (rank != nil || alpha != nil || targets != nil) {
-      throw ValidationError("--rank, --alpha and --targets are those of --policy already.")
+    let shapes: [(String, Bool)] = [
+      ("--rank", rank != nil), ("--alpha", alpha != nil), ("--targets", targets != nil), ("--rslora", rslora),
+      ("--rank-pattern", rankPattern != nil), ("--alpha-pattern", alphaPattern != nil),
+    ]
+    if !startsFresh, let (name, _) = shapes.first(where: \.1) {
+      throw ValidationError("\(name) is for a fresh adapter; the one of --policy has its shape already.")
     }
   }
 
@@ -159,7 +175,10 @@ struct TrainingSettings: ParsableArguments {
     let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
-      ("max-grad-norm", maxGradNorm), ("weight-decay", weightDecay), ("checkpoint-steps", checkpointSteps),
+      ("rslora", rslora ? "true" : nil), ("rank-pattern", rankPattern), ("alpha-pattern", alphaPattern),
+      ("dropout", dropout),
+      ("max-grad-norm", maxGradNorm), ("optimizer", optimizer), ("weight-decay", weightDecay),
+      ("lora-plus-ratio", loraPlusRatio), ("checkpoint-steps", checkpointSteps),
       ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
     ]
     return all.compactMap { name, value in value.map { (name, $0) } }

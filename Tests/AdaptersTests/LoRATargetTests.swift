@@ -3,13 +3,16 @@ import Testing
 
 struct LoRATargetTests {
   @Test func groupsAndNamesAreRead() throws {
-    #expect(try LoRATarget.parse(list: "all-linear", isTied: true) == LoRATarget.allCases)
+    #expect(LoRATarget.inBlock == Array(LoRATarget.allCases.dropLast()))
+    #expect(try LoRATarget.parse(list: "all-linear", isTied: false) == LoRATarget.inBlock)
+    #expect(try LoRATarget.parse(list: "output,all-linear", isTied: false) == LoRATarget.allCases)
+    #expect(try LoRATarget.parse(list: "lm_head", isTied: false) == [.output])
     #expect(try LoRATarget.parse(list: "attention", isTied: true) == [.attnQ, .attnK, .attnV, .attnOutput])
     #expect(try LoRATarget.parse(list: "mlp", isTied: false) == [.ffnGate, .ffnUp, .ffnDown])
     #expect(try LoRATarget.parse(list: "v_proj, attn_q", isTied: true) == [.attnQ, .attnV])
     #expect(
       try LoRATarget.parse(list: "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", isTied: true)
-        == LoRATarget.allCases)
+        == LoRATarget.inBlock)
     #expect(try LoRATarget.parse(list: "mlp,down_proj,ffn_down", isTied: true) == [.ffnGate, .ffnUp, .ffnDown])
   }
 
@@ -25,22 +28,25 @@ struct LoRATargetTests {
   }
 
   @Test(arguments: ["lm_head", "output", "embed_tokens", "token_embd"])
-  func headAndEmbeddingAreRefusedWithTheReason(name: String) {
-    #expect(throws: AdapterError.headOrEmbedding(name, isTied: true)) {
-      try LoRATarget.parse(list: "mlp,\(name)", isTied: true)
-    }
-    #expect("\(AdapterError.headOrEmbedding(name, isTied: true))".contains("one matrix as embedding and head"))
-    #expect(throws: AdapterError.headOrEmbedding(name, isTied: false)) {
-      try LoRATarget.parse(list: name, isTied: false)
-    }
+  func headAndEmbeddingOfATiedModelAreRefusedWithTheReason(name: String) {
+    #expect(throws: AdapterError.tied(name)) { try LoRATarget.parse(list: "mlp,\(name)", isTied: true) }
+    #expect("\(AdapterError.tied(name))".contains("one matrix as embedding and head"))
+  }
+
+  @Test(arguments: ["embed_tokens", "token_embd"]) func theEmbeddingIsRefusedWithTheReason(name: String) {
+    #expect(throws: AdapterError.embedding(name)) { try LoRATarget.parse(list: name, isTied: false) }
+    #expect("\(AdapterError.embedding(name))".contains("looked up"))
   }
 
   @Test func tensorNamesGoBothWays() throws {
     let (block, target) = try #require(LoRATarget.parse(tensorName: "blk.12.ffn_up.weight"))
     #expect(block == 12 && target == .ffnUp)
-    #expect(target.tensorName(block: block) == "blk.12.ffn_up.weight")
+    #expect(target.tensorName(block: 12) == "blk.12.ffn_up.weight")
+    let head = try #require(LoRATarget.parse(tensorName: "output.weight"))
+    #expect(head.block == nil && head.target == .output)
     for name in [
-      "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up", "blk.1.ffn_norm.weight", "output.weight",
+      "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up", "blk.1.ffn_norm.weight", "output",
+      "blk.0.output.weight", "output_norm.weight",
     ] {
       #expect(LoRATarget.parse(tensorName: name) == nil)
     }

@@ -1,3 +1,4 @@
+import Adapters
 import Foundation
 import TestSupport
 import Testing
@@ -51,6 +52,61 @@ struct TrainingTests {
     let again = try Program.run(arguments(shop, try pairs(shop, count: 4), out))
     #expect(again.code == 64)
     #expect(again.errors.contains("--resume"))
+  }
+
+  /// Everything that shapes a run at once, on a model with a head of its own; what is written loads and says the same.
+  @Test func optimisersAndAdaptersAsWished() throws {
+    let shop = try Workshop { $0.isTied = false }
+    let data = try pairs(shop, count: 4)
+    let out = shop.folder + "/out"
+    let shapes = [
+      "--optimizer", "adamw-8bit", "--lora-plus-ratio", "2", "--rslora", "--rank-pattern", "attn_q=2,output=8",
+      "--alpha-pattern", "mlp=3", "--dropout", "0.1", "--targets", "all-linear,output",
+    ]
+    let result = try Program.run(arguments(shop, data, out, epochs: 20) + shapes)
+    #expect(result.code == 0, "\(result.errors)")
+    #expect(result.errors.contains("Reference: base ("))
+    #expect(result.errors.contains("starts from: a fresh adapter ("))
+    let adapter = try LoRAAdapter.read(gguf: out + "/adapter.gguf")
+    #expect(adapter.modules.count == 15)
+    for module in adapter.modules {
+      #expect(module.rank == (module.name.contains("attn_q") ? 2 : module.name == "output.weight" ? 8 : 4))
+      #expect(module.b.values.contains { $0 != 0 })
+    }
+    let scored = try Program.run([
+      "score", shop.model, "--data", out + "/pairs.jsonl", "--adapter", out + "/adapter.gguf", "--reference", "base",
+      "--quiet",
+    ])
+    for pair in try scored.objects() { #expect(try #require(pair["ratio"] as? Double) > 0) }
+
+    // Going on from it: the reference and the start are two policies now, and both are named.
+    let next = try Program.run([
+      "train", shop.model, "--pairs", data, "--out", shop.folder + "/next", "--policy", out + "/adapter.gguf",
+      "--optimizer", "lion", "--lr", "1e-5", "--epochs", "1",
+    ])
+    #expect(next.code == 0, "\(next.errors)")
+    #expect(next.errors.contains("starts from: \(out)/adapter.gguf ("))
+    let fingerprints = next.errors.matches(of: /\([0-9a-f]{16}\)/).map { String($0.output) }
+    #expect(fingerprints.count == 2 && Set(fingerprints).count == 2)
+    #expect(result.errors.contains(try #require(fingerprints.first)), "the base is the same in both runs")
+  }
+
+  @Test func headsOfTiedModelsAndIdlePatternsAreRefused() throws {
+    let shop = try Workshop()
+    let data = try pairs(shop, count: 2)
+    for (options, code, says) in [
+      (["--targets", "output"], 65, "one matrix as embedding and head"),
+      (["--targets", "token_embd"], 65, "one matrix as embedding and head"),
+      (["--rank-pattern", "attn_q=x"], 64, "rank-pattern"), (["--rank-pattern", "output=8"], 65, "output=8"),
+      (["--optimizer", "adam"], 64, "adamw-8bit"), (["--dropout", "1"], 64, "dropout"),
+      (["--policy", shop.adapter, "--rslora"], 64, "--rslora"),
+    ] as [([String], Int32, String)] {
+      let out = shop.folder + "/out"
+      let result = try Program.run(["train", shop.model, "--pairs", data, "--out", out] + options)
+      #expect(result.code == code, "\(options): \(result.errors)")
+      #expect(result.errors.contains(says), "\(result.errors)")
+      #expect(!FileManager.default.fileExists(atPath: out))
+    }
   }
 
   @Test(arguments: [SIGKILL, SIGINT])

@@ -23,6 +23,12 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
     schedule: linear
     warmup: 10
     targets: attn_q,attn_v
+    optimizer: adamw-8bit
+    lora-plus-ratio: 16
+    rslora: true
+    rank-pattern: attn_q=8, ffn_down=32
+    alpha-pattern: blk.0.attn_q=4
+    dropout: 0.05
     pairs: soft
     memory: 1.5GiB
     seed: 18446744073709551615
@@ -41,6 +47,12 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   want.schedule = .linear
   want.warmUp = .steps(10)
   want.targets = "attn_q,attn_v"
+  want.optimizer = .adamW8Bit
+  want.loraPlusRatio = 16
+  want.rslora = true
+  want.rankPattern = "attn_q=8, ffn_down=32"
+  want.alphaPattern = "blk.0.attn_q=4"
+  want.dropout = 0.05
   want.pairs = .soft
   want.memory = 3 << 29
   want.seed = .max

@@ -148,7 +148,7 @@ import Testing
     #expect(bits(got) == bits(want.suffix(got.count)))
 
     #expect(throws: LlamaError.token(400, vocabulary: 259)) {
-      try Head(model).logProbs(Matrix(1, 64), targets: [400])
+      try Head(model).logProbs(HiddenRows(Matrix(1, 64), policy), targets: [400])
     }
     #expect(throws: LlamaError.token(300, vocabulary: 259)) {
       try TrainingPass(Policy(model, adapter: .random(model, rank: 1)), maximumRows: 9, kept: 0)

@@ -83,7 +83,7 @@ import Testing
   }
 
   /// An adapter on one layer changes its own rows, and they are the only ones.
-  @Test(arguments: LoRATarget.allCases) func anAdapterShowsInItsRowsOnly(target: LoRATarget) throws {
+  @Test(arguments: LoRATarget.inBlock) func anAdapterShowsInItsRowsOnly(target: LoRATarget) throws {
     let model = try Tiny.bytes.load()
     let adapter = LoRAAdapter.random(model, rank: 4, only: { $0 == target.tensorName(block: 1) })
     #expect(adapter.modules.count == 1)
@@ -103,6 +103,31 @@ import Testing
       let range = (row * columns)..<((row + 1) * columns)
       #expect((parts[1][range] != alone[range]) == (row >= firstChanged), "row \(row)")
     }
+  }
+
+  /// Adapters on the head, of two ranks, between policies without: each row is multiplied with its own head, in log-probs and
+  /// in logits.
+  @Test(arguments: Precision.allCases) func everyRowHasItsPolicysHead(precision: Precision) throws {
+    let model = try Tiny.nibbles.load(precision)
+    func head(_ rank: Int) throws -> Policy {
+      try Policy(model, adapter: .random(model, rank: rank, only: { $0 == "output.weight" }))
+    }
+    let policies = try [head(3), Policy(model), head(8), Policy(model, adapter: .random(model, rank: 2)), head(3)]
+    let tokens = model.tokens(130)
+    let targets = Array(tokens.dropFirst())
+    let (pass, heads) = (ForwardPass(model), Head(model))
+    let hidden = try pass(policies.map { Run(KVSequence($0), tokens.dropLast(), wanted: true) })
+    let together = try heads.logProbs(hidden, targets: policies.flatMap { _ in targets })
+    let (logits, logSum) = heads.logits(hidden)
+    for (i, policy) in policies.enumerated() {
+      let rows = (i * targets.count)..<((i + 1) * targets.count)
+      let alone = bits(try policy.logProbs(tokens))
+      #expect(bits(Array(together[rows])) == alone, "policy \(i)")
+      #expect(bits(rows.map { logits[$0, Int(targets[$0 % targets.count])] - logSum[$0] }) == alone, "logits of \(i)")
+    }
+    let base = bits(Array(together[targets.count..<(2 * targets.count)]))
+    #expect(bits(Array(together[..<targets.count])) != base)
+    #expect(bits(Array(together.suffix(targets.count))) == bits(Array(together.prefix(targets.count))))
   }
 
   @Test func scaleZeroBesideScaleOneIsTheBase() throws {
@@ -127,6 +152,6 @@ import Testing
     #expect(fork.policy === policy)
     let got = try ForwardPass(model)([Run(KVSequence(Policy(model)), [1], wanted: false), Run(fork, [4], wanted: true)])
     let want = try ForwardPass(model)([Run(KVSequence(policy), model.tokens(65) + [4], wanted: true)]).values
-    #expect(bits(got.values) == bits(want.suffix(got.count)))
+    #expect(bits(got.values) == bits(want.suffix(got.values.count)))
   }
 }

@@ -92,6 +92,42 @@ import Testing
     compare(got, want(try file.twin(), adapter.twin, sequences), adapter) { error, _ in error < 1e-4 }
   }
 
+  /// Of the head alone: no block has anything to pass down.
+  @Test func onlyTheHead() throws {
+    let file = try Tiny.float.file()
+    let model = try file.load(.f32)
+    let adapter = LoRAAdapter.random(model, rank: 3, only: { $0 == TensorName.output })
+    #expect(adapter.modules.count == 1)
+    let sequences = sequences(model)
+    let got = try got(Policy(model, adapter: adapter), sequences)
+    compare(got, want(try file.twin(), adapter.twin, sequences), adapter) { error, _ in error < 1e-4 }
+  }
+
+  /// Ranks and alphas of some layers, and alpha over the root of the rank; the twin's scales are worked out by hand.
+  @Test func patternsAndRankStabilisation() throws {
+    let file = try Tiny.float.file()
+    let model = try file.load(.f32)
+    let options = LoRAOptions(
+      rank: 4, alpha: 3, rankPattern: try .ranks("blk.1.attn_q=9,attn_q=2"),
+      alphaPattern: try .alphas("mlp=6,output=1"),
+      isRankStabilised: true)
+    let adapter = try LoRAAdapter.fresh(architecture: "llama", options: options, seed: 2, shapes: model.adaptable)
+    for module in adapter.modules {
+      for (i, value) in Seeded(4, module.name).normals(module.b.count, deviation: 0.1).enumerated() {
+        module.b.pointer[i] = value
+      }
+    }
+    var twin = adapter.twin
+    for name in twin.names {
+      let rank = name == "blk.1.attn_q.weight" ? 9.0 : name.contains("attn_q") ? 2 : 4
+      let alpha = name.contains("ffn") ? 6.0 : name == "output.weight" ? 1 : 3
+      twin.modules[name]?.scale = alpha / rank.squareRoot()
+    }
+    let sequences = sequences(model)
+    let got = try got(Policy(model, adapter: adapter), sequences)
+    compare(got, want(try file.twin(), twin, sequences), adapter) { error, _ in error < 1e-4 }
+  }
+
   /// The head takes 256 rows at a time, attention 64 positions.
   @Test func longAnswers() throws {
     let file = try Tiny.float.file()

@@ -6,24 +6,27 @@ extension TwinModel {
     let input = roundedInputs.contains(name) ? roundedToIntegers(x, largest: largestInteger) : x
     var y = input.timesTransposed(weight(name))
     if let lora = adapter.modules[name] {
-      y.add(x.timesTransposed(lora.a).timesTransposed(lora.b), scale: lora.scale)
+      y.add(lora.dropped(x).timesTransposed(lora.a).timesTransposed(lora.b), scale: lora.scale)
     }
     return y
   }
 
-  /// With u = A x: dB += scale · dyᵀ u, du = scale · dy B, dA += duᵀ x, dx += dy W + du A.
+  /// With u = A (f ∘ x): dB += scale · dyᵀ u, du = scale · dy B, dA += duᵀ (f ∘ x), dx += dy W + f ∘ (du A).
   func linearBackward(
     _ dx: inout TwinTensor, _ gradient: inout TwinAdapter, from dy: TwinTensor, at x: TwinTensor,
     _ name: String, _ adapter: TwinAdapter
   ) {
     dx.addProduct(dy, weight(name))
     guard let lora = adapter.modules[name] else { return }
-    let u = x.timesTransposed(lora.a)
+    let seen = lora.dropped(x)
+    let u = seen.timesTransposed(lora.a)
     gradient.modules[name]?.b.addTransposedProduct(dy, u, scale: lora.scale)
     var du = TwinTensor(zerosLike: u)
     du.addProduct(dy, lora.b, scale: lora.scale)
-    gradient.modules[name]?.a.addTransposedProduct(du, x)
-    dx.addProduct(du, lora.a)
+    gradient.modules[name]?.a.addTransposedProduct(du, seen)
+    var dSeen = TwinTensor(zerosLike: x)
+    dSeen.addProduct(du, lora.a)
+    dx.add(lora.dropped(dSeen))
   }
 }
 

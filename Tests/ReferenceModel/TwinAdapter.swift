@@ -1,4 +1,5 @@
-/// LoRA (Hu et al. 2021, arXiv 2106.09685): y += scale · B (A x). Also the shape of its own gradient.
+/// LoRA (Hu et al. 2021, arXiv 2106.09685): y += scale · B (A x), with dropout y += scale · B (A (f ∘ x)). Also the shape of its
+/// own gradient.
 
 public struct TwinLoRA: Equatable, Sendable {
   /// `[R, in]`
@@ -6,12 +7,22 @@ public struct TwinLoRA: Equatable, Sendable {
   /// `[out, R]`
   public var b: TwinTensor
   public var scale: Double
+  /// Dropout's factors f of one sequence, `[T, in]`; nil is 1 everywhere.
+  public var inputFactors: TwinTensor?
 
   public init(a: TwinTensor, b: TwinTensor, scale: Double) {
     precondition(a.rows == b.columns, "A has rank \(a.rows), B has \(b.columns)")
     self.a = a
     self.b = b
     self.scale = scale
+  }
+
+  /// f ∘ x
+  func dropped(_ x: TwinTensor) -> TwinTensor {
+    guard let inputFactors else { return x }
+    var dropped = x
+    for i in x.values.indices { dropped.values[i] *= inputFactors.values[i] }
+    return dropped
   }
 }
 

@@ -75,6 +75,25 @@ import Training
     for copy in copies { expectSame(try job.run(in: copy, resume: true), whole, copy) }
   }
 
+  @Test(arguments: OptimizerName.allCases) func everyOptimiserGoesOnAndEveryDropout(name: OptimizerName) throws {
+    var job = try job()
+    job.options.optimizer = name.choice(weightDecay: 0.1)
+    (job.options.loraPlusRatio, job.options.dropout) = (4, 0.2)
+    let whole = try job.run()
+    let folder = try temporaryFolder()
+    var asked = 0
+    #expect(throws: CancellationError.self) {
+      try job.trainer(in: folder).0.run(
+        resume: false,
+        isCancelled: {
+          asked += 1
+          return asked > 6
+        })
+    }
+    expectSame(try job.run(in: folder, resume: true), whole, name.rawValue)
+    #expect(whole.bits != job.start.bits)
+  }
+
   @Test func aFinishedRunHasNothingLeftToDo() throws {
     let job = try job()
     let folder = try temporaryFolder()

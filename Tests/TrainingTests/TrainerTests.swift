@@ -12,6 +12,41 @@ import Testing
 import Training
 
 @Suite struct TrainerTests {
+  // MARK: Options of the adapter
+
+  /// AdamW's first step is the rate against the gradient's sign: B goes 4 times as far, A exactly as far.
+  @Test func loraPlusMovesBFaster() throws {
+    var job = try Job(pairs: 2)
+    (job.options.epochs, job.options.schedule) = (1, Schedule(.constant, peak: 1e-3))
+    let plain = try job.run().adapter
+    job.options.loraPlusRatio = 4
+    let plus = try job.run().adapter
+    for (start, (plain, plus)) in zip(job.start.modules, zip(plain.modules, plus.modules)) {
+      #expect(plain.a.values == plus.a.values)
+      let (once, fourTimes) = (zip(plain.b.values, start.b.values).map(-), zip(plus.b.values, start.b.values).map(-))
+      // Each difference is of values below 1, rounded by at most 2⁻²⁵.
+      expectClose(fourTimes, once.map { 4 * $0 }, absolute: 6 * 0x1p-25)
+      #expect(once.allSatisfy { abs($0) > 0.9e-3 })
+    }
+  }
+
+  /// The policy still has to start at its frozen log-probs, although no step of the run computes with all of it.
+  @Test func dropoutChangesTheStepsAndNotTheStart() throws {
+    var job = try Job(pairs: 4)
+    let whole = try job.run()
+    job.options.dropout = 0.3
+    let dropped = try job.run()
+    #expect(dropped.bits != whole.bits)
+    #expect(dropped.records[0].chosenLogps != whole.records[0].chosenLogps)
+    #expect(try job.run().bits == dropped.bits)
+    let logProb = job.pairs[1].lastChosen
+    job.pairs[1] = TrainingPair(
+      chosen: job.pairs[1].chosen, rejected: job.pairs[1].rejected, referenceChosen: 0, referenceRejected: 0,
+      lastChosen: logProb.nextUp, lastRejected: job.pairs[1].lastRejected)
+    job.options.batch = 4
+    #expect(throws: TrainerError.self) { try job.run() }
+  }
+
   // MARK: Steps
 
   /// Two steps of one batch of 8, with weight decay, clipped and not.
@@ -24,7 +59,7 @@ import Training
     let (rate, epsilon) = (0.02, 1.0)
     job.options.batch = 8
     job.options.schedule = Schedule(.constant, peak: rate)
-    job.options.optimizer = AdamW.Options(epsilon: epsilon, weightDecay: 0.1)
+    job.options.optimizer = .adamW(.init(epsilon: epsilon, weightDecay: 0.1))
     job.options.maximumGradNorm = limit
     let result = try job.run()
 
