@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers peers-train bench-train install lint format arrows clean
+.PHONY: help setup build test test-slow test-tensorboard test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers peers-train bench-train install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ build: setup    ## Build the program: .build/release/parley
 test: setup weights    ## Build and pass every test
 	@$(SWIFT) test $(TESTING) || { echo 'make test: FAILED, see the lines marked with ✘ or error above.'; exit 1; }
 	@echo 'make test: all tests passed.'
+
+test-slow: setup    ## Kill training fifty times, half of them while it writes a checkpoint, and see it end the same (a minute or two)
+	PARLEY_KILLS=50 $(SWIFT) test $(TESTING) --filter killedAgainAndAgain
+
+test-tensorboard: build weights    ## Read what training writes for TensorBoard with the package itself (installs it under .build)
+	@bash tools/test_tensorboard.sh
 
 test-neon:  ## Check the NEON kernels against scalar: built for aarch64, run by QEMU (installs both from Debian)
 	@bash tools/test_neon.sh

@@ -93,6 +93,17 @@ public struct ConfigField: Sendable {
     integer("checkpoint-steps", \.checkpointSteps, 1...Int.max, "steps between checkpoints").changingNoBit,
     number("checkpoint-minutes", \.checkpointMinutes, 0...1e6, "minutes between checkpoints; 0 counts steps only")
       .changingNoBit,
+    integer("checkpoint-keep", \.checkpointKeep, 1...1000, "checkpoints that stay, the newest ones").changingNoBit,
+    integer(
+      "max-skipped-steps", \.maxSkippedSteps, 1...1000,
+      "steps in a row with a loss or gradient that is not finite, after which training stops"
+    ).changingNoBit,
+    text("tensorboard", \.tensorBoard, "folder for TensorBoard's event files; empty writes none").changingNoBit,
+    text("eval-pairs", \.evalPairs, "held-out pairs, JSON lines; empty evaluates none").changingNoBit,
+    integer("eval-steps", \.evalSteps, 1...Int.max, "steps between evaluations on held-out pairs"),
+    choice("best-by", \.bestBy, "what makes an adapter the best on held-out pairs: loss or accuracy"),
+    integer(
+      "early-stop", \.earlyStop, 0...1000, "evaluations on held-out pairs without gain that end training; 0 never"),
     text("evaluate-prompts", \.evaluatePrompts, "held-out prompts, JSON lines; empty evaluates nothing"),
     integer("evaluate-samples", \.evaluateSamples, 1...1024, "answers per held-out prompt"),
     number("evaluate-temperature", \.evaluateTemperature, 0...100, "temperature of the sampler when evaluating"),

@@ -70,11 +70,13 @@ extension PairRecord {
     guard let referenceChosenLogps, let referenceRejectedLogps, let lastChosenLogps, let lastRejectedLogps else {
       throw PairError.notFrozen
     }
-    return TrainingPair(
+    var pair = TrainingPair(
       chosen: ScoredSequence(prompt: promptIDs, answer: chosenIDs),
       rejected: ScoredSequence(prompt: promptIDs, answer: rejectedIDs), referenceChosen: referenceChosenLogps,
       referenceRejected: referenceRejectedLogps, lastChosen: lastChosenLogps, lastRejected: lastRejectedLogps,
       probability: probability)
+    if case .string(let text) = id { pair.id = text } else { pair.id = try id.map { try JSONLines.text($0) } }
+    return pair
   }
 }
 

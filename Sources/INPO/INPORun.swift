@@ -175,14 +175,17 @@ public final class INPORun {
   private func train(
     _ number: Int, _ last: NamedPolicy, _ reference: NamedPolicy, _ pairs: [PairRecord], _ files: RunFolder.Round
   ) throws {
-    let options = TrainerOptions(config, memory: config.memory ?? Self.defaultMemory, startsAtLast: true)
+    var options = TrainerOptions(config, memory: config.memory ?? Self.defaultMemory, startsAtLast: true)
+    options.tensorBoard = options.tensorBoard.map { "\($0)/round-\(number)" }
+    var fingerprints = [
+      "starting policy": last.fingerprint, "reference": reference.fingerprint,
+      "pairs": try Fingerprint.of(file: files.pairs),
+    ].merging(config.fingerprints) { old, _ in old }
+    let heldOut = try heldOutPairs(reference, last, files)
+    if heldOut != nil { fingerprints["held-out pairs"] = try Fingerprint.of(file: files.evalPairs) }
     let trainer = try Trainer(
       last.policy, pairs: pairs.map { try $0.trainingPair() }, loss: config.makeLoss(), options: options,
-      folder: files.path,
-      fingerprints: [
-        "starting policy": last.fingerprint, "reference": reference.fingerprint,
-        "pairs": try Fingerprint.of(file: files.pairs),
-      ].merging(config.fingerprints) { old, _ in old })
+      heldOut: heldOut, folder: files.path, fingerprints: fingerprints)
     if number == 1 {
       observer.onNote(
         "Training keeps \(trainer.plan.keptBlocks) of \(trainer.plan.blocks) blocks' activations: "
@@ -194,9 +197,22 @@ public final class INPORun {
       onStep: {
         observer.onStep($0)
         observer.onProgress(1, 0)
-      }, isCancelled: isCancelled)
+      }, onEvaluation: observer.onEvaluation, onNote: observer.onNote, isCancelled: isCancelled)
     guard let adapter = last.policy.adapter else { return }
     try adapter.write(gguf: files.adapter)
+  }
+
+  /// The pairs to evaluate on in this round, frozen by its policies.
+  private func heldOutPairs(_ reference: NamedPolicy, _ last: NamedPolicy, _ files: RunFolder.Round) throws -> HeldOut?
+  {
+    let pairs = inputs.heldOutPairs
+    guard !pairs.isEmpty else { return nil }
+    if let stored = FrozenPairs.stored(in: files.evalPairs, for: pairs, reference: reference, last: last) {
+      return try HeldOut(config, pairs: stored)
+    }
+    let frozen = try FrozenPairs.freeze(pairs, reference: reference, last: last, isCancelled: isCancelled)
+    try JSONLines.write(frozen, to: files.evalPairs)
+    return try HeldOut(config, pairs: frozen)
   }
 
   // MARK: Policies
@@ -212,9 +228,7 @@ public final class INPORun {
   }
 
   private func losses(_ files: RunFolder.Round) throws -> [Double] {
-    try String(decoding: AtomicFile.read(files.metrics), as: UTF8.self).split(separator: "\n").map {
-      try MetricsRecord(line: Data($0.utf8)).loss
-    }
+    try MetricsLog.read(files.metrics).steps.map(\.loss)
   }
 
   // MARK: The end

@@ -4,6 +4,7 @@ import Adapters
 import Llama
 import Oracles
 import Tensors
+import Tokenization
 import Training
 
 public struct RunConfig: Equatable, Sendable {
@@ -67,6 +68,18 @@ public struct RunConfig: Equatable, Sendable {
   // Checkpoints.
   public var checkpointSteps = 50
   public var checkpointMinutes = 10.0
+  public var checkpointKeep = 2
+  public var maxSkippedSteps = 5
+
+  // What can be seen of training.
+  public var tensorBoard = ""
+
+  // Evaluation on held-out pairs while training; none when empty.
+  public var evalPairs = ""
+  public var evalSteps = 50
+  public var bestBy = HeldOut.Measure.loss
+  /// 0 never stops early.
+  public var earlyStop = 0
 
   // Evaluation on held-out prompts; none when empty.
   public var evaluatePrompts = ""
@@ -128,5 +141,17 @@ extension TrainerOptions {
       checkpointSteps: config.checkpointSteps,
       checkpointMinutes: config.checkpointMinutes == 0 ? nil : config.checkpointMinutes, memory: memory,
       rewardScale: config.loss == .inpo ? config.eta : config.beta, startsAtLast: startsAtLast)
+    checkpointKeep = config.checkpointKeep
+    maximumSkips = config.maxSkippedSteps
+    tensorBoard = config.tensorBoard.isEmpty ? nil : config.tensorBoard
+  }
+}
+
+extension HeldOut {
+  /// - Parameter pairs: with log-probs frozen by the policies that froze the training pairs.
+  public init(_ config: RunConfig, pairs: [PairRecord]) throws {
+    self.init(
+      pairs: try pairs.map { try $0.trainingPair() }, steps: config.evalSteps, bestBy: config.bestBy,
+      patience: config.earlyStop == 0 ? nil : config.earlyStop)
   }
 }

@@ -18,6 +18,8 @@ public struct RunFolder: Sendable {
     /// Those of `responses` that are there while sampling goes on.
     public var partialResponses: String { path + "/responses.partial.jsonl" }
     public var pairs: String { path + "/pairs.jsonl" }
+    /// The held-out pairs, frozen by this round's policies.
+    public var evalPairs: String { path + "/eval-pairs.jsonl" }
     public var metrics: String { path + "/metrics.jsonl" }
     public var adapter: String { path + "/adapter.gguf" }
     /// What the round achieved and how long its phases took.

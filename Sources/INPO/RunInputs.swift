@@ -15,6 +15,8 @@ struct RunInputs {
   let oracle: any PreferenceOracle
   let prompts: [PromptRecord]
   let heldOut: [PromptRecord]
+  /// Pairs that no round trains on, with token ids.
+  let heldOutPairs: [PairRecord]
   /// π_ref; nil is the base.
   let reference: LoRAAdapter?
   /// The files as they are now.
@@ -36,14 +38,18 @@ struct RunInputs {
     _ = try Policy(model, adapter: reference ?? config.freshAdapter(for: model))
 
     let (encoder, limit) = (encoder, model.context)
-    func check(_ record: PromptRecord) throws {
+    func check(_ record: PromptRecord) throws -> PromptRecord {
       let ids = try encoder.prompt(record.prompt)
       guard !ids.isEmpty else { throw LlamaError.emptySequence }
       let needed = ids.count + config.maxNewTokens - 1
       guard needed <= limit else { throw LlamaError.contextExceeded(needed: needed, limit: limit) }
+      return record
     }
     prompts = try Self.records(config.prompts, check)
     heldOut = config.evaluatePrompts.isEmpty ? [] : try Self.records(config.evaluatePrompts, check)
+    heldOutPairs =
+      config.evalPairs.isEmpty
+      ? [] : try Self.records(config.evalPairs) { [model] in try $0.encoded(by: encoder, for: model) }
     let perRound = config.promptsPerRound(of: prompts.count)
     guard perRound > 0, perRound <= prompts.count / config.rounds else {
       let (needs, overflow) = config.rounds.multipliedReportingOverflow(by: max(perRound, 1))
@@ -52,6 +58,7 @@ struct RunInputs {
 
     var files = ["prompts": try Manifest.File(of: config.prompts)]
     if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }
+    if !config.evalPairs.isEmpty { files["heldout-pairs"] = try Manifest.File(of: config.evalPairs) }
     if config.reference != "base" { files["reference"] = try Manifest.File(of: config.reference) }
     if let path = Oracle.path(config.oracle) { files["oracle"] = try Manifest.File(of: path) }
     manifest = Manifest(
@@ -59,17 +66,16 @@ struct RunInputs {
       precision: config.precision.rawValue, kernels: kernels.name, threads: kernels.threads)
   }
 
-  private static func records(_ path: String, _ check: (PromptRecord) throws -> Void) throws -> [PromptRecord] {
-    let records = try JSONLines.read(PromptRecord.self, from: path)
-    for (index, record) in records.enumerated() {
+  /// The records of a file as `use` makes them.
+  private static func records<Record: Decodable>(_ path: String, _ use: (Record) throws -> Record) throws -> [Record] {
+    try JSONLines.read(Record.self, from: path).enumerated().map { index, record in
       do {
-        try check(record)
+        return try use(record)
       } catch {
         let line = try JSONLines.filledLines(Data(AtomicFile.read(path)))[index].number
         throw RunError.badRecord(file: path, line: line, reason: "\(error)")
       }
     }
-    return records
   }
 }
 

@@ -14,17 +14,22 @@ extension INPORun {
     /// Steps and tokens done since the last call.
     public var onProgress: (Int, Int) -> Void
     public var onStep: (MetricsRecord) -> Void
+    /// An evaluation on held-out pairs, and whether it is the best of its round so far.
+    public var onEvaluation: (EvaluationRecord, Bool) -> Void
     /// A sentence worth reading.
     public var onNote: (String) -> Void
 
     public init(
       onPhase: @escaping (Int, Phase, Int) -> Void = { _, _, _ in },
       onProgress: @escaping (Int, Int) -> Void = { _, _ in },
-      onStep: @escaping (MetricsRecord) -> Void = { _ in }, onNote: @escaping (String) -> Void = { _ in }
+      onStep: @escaping (MetricsRecord) -> Void = { _ in },
+      onEvaluation: @escaping (EvaluationRecord, Bool) -> Void = { _, _ in },
+      onNote: @escaping (String) -> Void = { _ in }
     ) {
       self.onPhase = onPhase
       self.onProgress = onProgress
       self.onStep = onStep
+      self.onEvaluation = onEvaluation
       self.onNote = onNote
     }
   }

@@ -42,4 +42,12 @@ struct BatchSums {
       rejectedRewards: rejectedRewards, rewardAccuracies: accuracies, h: h, target: target,
       tokensPerSecond: tokensPerSecond, elapsed: elapsed, remaining: remaining, skipped: skipped)
   }
+
+  /// The same means as those of an evaluation.
+  func evaluation(step: Int, epoch: Double) -> EvaluationRecord {
+    EvaluationRecord(
+      step: step, epoch: epoch, loss: loss, chosenLogps: chosenLogps, rejectedLogps: rejectedLogps,
+      chosenRewards: chosenRewards, rejectedRewards: rejectedRewards, rewardMargins: chosenRewards - rejectedRewards,
+      rewardAccuracies: accuracies)
+  }
 }

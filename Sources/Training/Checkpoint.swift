@@ -18,7 +18,7 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
       "Checkpoint '\(path)' has version \(found), this program knows \(Checkpoint.version). "
         + "Resume with the program that wrote it."
     case .torn(let path, let reason):
-      "Checkpoint '\(path)' is damaged (\(reason)). Delete it and resume from an earlier one."
+      "Checkpoint '\(path)' is damaged (\(reason)). Put back a copy of it, or begin again in a new folder."
     case .missing(let path, let buffer):
       "Checkpoint '\(path)' has no buffer '\(buffer)'. It belongs to a run with other settings."
     case .wrongCount(let path, let buffer, let needs, let has):
@@ -31,28 +31,30 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
 /// File layout, little-endian: "PARLEYCK", u32 version, u32 length of the header, the header as JSON, the floats of every
 /// buffer in its order, u64 checksum of all that came before.
 public struct Checkpoint {
-  public static let version: UInt32 = 1
+  public static let version: UInt32 = 2
   private static let magic = Array("PARLEYCK".utf8)
 
   public struct State: Codable, Equatable, Sendable {
     /// Optimiser steps done (skipped ones not counted), whole epochs done, and batches used of the running one.
-    public var step: Int
-    public var epoch: Int
-    public var cursor: Int
+    public var step = 0
+    public var epoch = 0
+    public var cursor = 0
     public var seed: UInt64
-    /// Bytes of the metrics file that belong to the steps done.
-    public var metricsPosition: Int
+    /// Tokens trained on and seconds spent so far.
+    public var tokens = 0
+    public var seconds = 0.0
+    /// Steps left out one after another, up to now.
+    public var skippedInARow = 0
+    public var heldOut = HeldOut.Standing()
+    /// Bytes of the metrics file, and of the file of skipped steps, that belong to the steps done.
+    public var metricsPosition = 0
+    public var skippedPosition = 0
     /// What the run was made from (model, data, settings), by name; compared on resume.
     public var fingerprints: [String: String]
 
-    public init(
-      step: Int, epoch: Int, cursor: Int, seed: UInt64, metricsPosition: Int, fingerprints: [String: String] = [:]
-    ) {
-      self.step = step
-      self.epoch = epoch
-      self.cursor = cursor
+    /// Where a run begins.
+    public init(seed: UInt64, fingerprints: [String: String] = [:]) {
       self.seed = seed
-      self.metricsPosition = metricsPosition
       self.fingerprints = fingerprints
     }
   }
@@ -171,7 +173,7 @@ private struct Checksum {
 }
 
 extension [UInt8] {
-  fileprivate mutating func append(littleEndian number: some FixedWidthInteger) {
+  mutating func append(littleEndian number: some FixedWidthInteger) {
     Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
   }
 }

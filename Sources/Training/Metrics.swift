@@ -3,7 +3,10 @@
 import Foundation
 import Tensors
 
-public struct MetricsRecord: Codable, Equatable, Sendable {
+/// A record that is a line of its own in a file about a run.
+public protocol MetricsLine: Codable {}
+
+public struct MetricsRecord: MetricsLine, Equatable, Sendable {
   public var step: Int
   public var epoch: Double
   public var loss: Double
@@ -67,7 +70,9 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     self.remaining = remaining
     self.skipped = skipped
   }
+}
 
+extension MetricsLine {
   /// One JSON object without a line end. Numbers that are not finite are written as "NaN", "Infinity", "-Infinity".
   public func line() throws -> Data {
     let encoder = JSONEncoder()
@@ -81,7 +86,7 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    self = try decoder.decode(MetricsRecord.self, from: line)
+    self = try decoder.decode(Self.self, from: line)
   }
 }
 
@@ -112,7 +117,20 @@ public final class MetricsLog {
     file = try AppendFile(path, position: position)
   }
 
-  public func append(_ record: MetricsRecord) throws { try file.append(record.line() + [UInt8(ascii: "\n")]) }
+  /// The records of a finished file: those of steps, and those of evaluations on held-out pairs.
+  public static func read(_ path: String) throws -> (steps: [MetricsRecord], evaluations: [EvaluationRecord]) {
+    var (steps, evaluations): ([MetricsRecord], [EvaluationRecord]) = ([], [])
+    for line in Data(try AtomicFile.read(path)).split(separator: UInt8(ascii: "\n")) {
+      if let evaluation = try? EvaluationRecord(line: line) {
+        evaluations.append(evaluation)
+      } else {
+        steps.append(try MetricsRecord(line: line))
+      }
+    }
+    return (steps, evaluations)
+  }
+
+  public func append(_ record: some MetricsLine) throws { try file.append(record.line() + [UInt8(ascii: "\n")]) }
 
   /// Waits until the lines are on the disk; call it before the checkpoint that remembers `position`.
   public func synchronize() throws(FileError) { try file.synchronize() }

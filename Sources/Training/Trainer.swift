@@ -22,6 +22,12 @@ public struct TrainerOptions: Sendable {
   /// Steps and minutes between checkpoints; nil: none by that clock.
   public var checkpointSteps: Int?
   public var checkpointMinutes: Double?
+  /// How many checkpoints stay.
+  public var checkpointKeep = 2
+  /// So many steps in a row whose loss or gradient is not finite end the run.
+  public var maximumSkips = 5
+  /// A folder for TensorBoard's event files; nil writes none.
+  public var tensorBoard: String?
   /// Bytes for activations, adapter, gradients and moments.
   public var memory: Int
   /// Multiplies log π − log π_ref in the reward metrics: TRL's β, INPO's η.
@@ -60,23 +66,29 @@ public final class Trainer {
   private let loss: any PairLoss
   private let options: TrainerOptions
   private let folder: String
-  private let fingerprints: [String: String]
   private let pass: TrainingPass
   private let optimizer: any Optimizer
   private let parameters: [(name: String, values: Buffer<Float>)]
   private let gradients: [Buffer<Float>]
-  /// Batches used so far. The optimiser counts fewer when a step was skipped.
-  private var position = 0
-  private static let skipsInARow = 5
+  private let heldOut: HeldOut?
+  private let checkpoints: CheckpointFolder
+  /// All that a checkpoint remembers besides floats, and what the newest one remembers.
+  private var state: Checkpoint.State
+  private var saved: Checkpoint.State?
+  private var savedAt = Date.now
+  /// Up to when `state.seconds` counts.
+  private var countedTo = Date.now
 
   /// - Parameters:
   ///   - policy: the base with the adapter to train, which changes in place.
-  ///   - folder: gets `metrics.jsonl` and `checkpoint/`; must exist.
+  ///   - heldOut: pairs to evaluate on, frozen like `pairs`.
+  ///   - folder: gets `metrics.jsonl` and `checkpoint/`, with held-out pairs `best.gguf`, after skipped steps
+  ///     `skipped.jsonl`; must exist.
   ///   - fingerprints: what the run is made from; a checkpoint of other things is refused.
   /// - Throws: `TrainerError` for no pairs, no adapter, or a memory budget that cannot work.
   public init(
-    _ policy: Policy, pairs: [TrainingPair], loss: any PairLoss, options: TrainerOptions, folder: String,
-    fingerprints: [String: String] = [:]
+    _ policy: Policy, pairs: [TrainingPair], loss: any PairLoss, options: TrainerOptions, heldOut: HeldOut? = nil,
+    folder: String, fingerprints: [String: String] = [:]
   ) throws {
     guard !pairs.isEmpty else { throw TrainerError.noPairs }
     guard let adapter = policy.adapter, !adapter.modules.isEmpty else { throw TrainerError.noAdapter }
@@ -86,9 +98,12 @@ public final class Trainer {
     self.loss = loss
     self.options = options
     self.folder = folder
-    self.fingerprints = fingerprints
+    self.heldOut = heldOut
+    checkpoints = CheckpointFolder(folder + "/checkpoint", keep: options.checkpointKeep)
+    state = Checkpoint.State(seed: options.seed, fingerprints: fingerprints)
     plan = try TrainingPlan(
-      policy, pairs: pairs, budget: options.memory, optimizer: options.optimizer, drops: options.dropout > 0)
+      policy, pairs: pairs + (heldOut?.pairs ?? []), budget: options.memory, optimizer: options.optimizer,
+      drops: options.dropout > 0)
     pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
@@ -98,70 +113,109 @@ public final class Trainer {
   }
 
   private var perEpoch: Int { totalSteps / options.epochs }
-  private var metricsPath: String { folder + "/metrics.jsonl" }
-  private var checkpointPath: String { folder + "/checkpoint/trainer.ckpt" }
+  /// Batches used so far. The optimiser counts fewer when a step was skipped.
+  private var position: Int {
+    get { state.epoch * perEpoch + state.cursor }
+    set { (state.epoch, state.cursor) = newValue.quotientAndRemainder(dividingBy: perEpoch) }
+  }
+  private var epochs: Double { Double(position) / Double(perEpoch) }
+  /// The adapter with the best evaluation so far.
+  public var bestPath: String { folder + "/best.gguf" }
+  /// Where the evaluations on held-out pairs stand.
+  public var standing: HeldOut.Standing { state.heldOut }
+  /// Whether the held-out pairs end the run before all its steps are done.
+  public var endsEarly: Bool { position < totalSteps && heldOut?.isOver(state.heldOut) == true }
 
   /// Trains to the end.
   ///
   /// - Parameters:
-  ///   - resume: goes on from the newest checkpoint when there is one; the end is the same to the bit.
+  ///   - resume: goes on from the newest checkpoint that is whole, when there is one; the end is the same to the bit.
   ///   - onStep: after every step.
+  ///   - onEvaluation: after every evaluation on the held-out pairs, with whether it is the best so far.
+  ///   - onNote: gets a sentence about a damaged checkpoint that was passed over.
   ///   - isCancelled: asked between pairs; true writes a checkpoint and ends with `CancellationError`.
   /// - Throws: `TrainerError`, `CheckpointError`, `MetricsError`, `FileError`, `LlamaError`, `CancellationError`.
   public func run(
-    resume: Bool, onStep: (MetricsRecord) -> Void = { _ in }, isCancelled: () -> Bool = { Task.isCancelled }
+    resume: Bool, onStep: (MetricsRecord) -> Void = { _ in },
+    onEvaluation: (EvaluationRecord, _ isBest: Bool) -> Void = { _, _ in }, onNote: (String) -> Void = { _ in },
+    isCancelled: () -> Bool = { Task.isCancelled }
   ) throws {
-    try FileSystem.createFolder(folder + "/checkpoint")
-    // A run that starts afresh and is killed early must not go on from what was there before.
-    if !resume { try FileSystem.remove(checkpointPath) }
-    let metricsPosition = resume ? try restore() : 0
-    let metrics = try MetricsLog(path: metricsPath, position: metricsPosition)
-    var tokens = 0
-    var skipped = 0
-    let firstStep = position
-    let start = Date.now
-    var saved = Date.now
-    let order = DataOrder(count: pairs.count, seed: options.seed)
-    tokens = order.tokens(of: pairs, batch: options.batch, steps: firstStep, perEpoch: perEpoch)
-
-    for step in firstStep..<max(firstStep, totalSteps) {
-      let batch = order.batches(epoch: step / perEpoch, of: options.batch)[step % perEpoch]
-      let startOfStep = Date.now
-      guard let sums = try accumulate(batch, isFirst: step == 0, isCancelled: isCancelled) else {
-        try save(metrics)
-        throw CancellationError()
+    try FileSystem.createFolder(checkpoints.path)
+    if resume { try restore(onNote) } else { try forget() }
+    let log = try RunLog(folder: folder, tensorBoard: options.tensorBoard, state: state, nextStep: position + 1)
+    (savedAt, countedTo) = (.now, .now)
+    do {
+      while true {
+        // Here, and not at the end of a step: a run that was stopped while it evaluated evaluates again.
+        if let heldOut, heldOut.isDue(after: position, of: totalSteps, state.heldOut) {
+          guard let record = try evaluate(heldOut.pairs, isCancelled) else { try stop(log) }
+          try log.append(record)
+          let isBest = heldOut.judge(record, &state.heldOut)
+          if isBest { try writeBest() }
+          onEvaluation(record, isBest)
+        }
+        guard position < totalSteps, !endsEarly else { break }
+        guard let (record, batch) = try step(log, isCancelled) else { try stop(log) }
+        onStep(record)
+        guard state.skippedInARow < options.maximumSkips else {
+          throw TrainerError.diverged(step: position, skipped: state.skippedInARow, pairs: Array(batch))
+        }
+        if isCheckpointDue { try save(log) }
       }
-      let rate = options.schedule.rate(at: step, of: totalSteps)
-      let norm = GradientNorm.clip(gradients, to: options.maximumGradNorm)
-      let isFinite = norm.isFinite && sums.loss.isFinite
-      if isFinite {
-        optimizer.update(parameters.map(\.values), gradients: gradients, learningRate: rate)
-        policy.refresh()
-        skipped = 0
-      } else {
-        skipped += 1
-      }
-      position = step + 1
-      tokens += sums.tokens
-      let elapsed = Date.now.timeIntervalSince(start)
-      let perStep = elapsed / Double(step + 1 - firstStep)
-      let record = sums.record(
-        step: step + 1, epoch: Double(step + 1) / Double(perEpoch), gradNorm: norm, learningRate: rate,
-        numTokens: tokens, tokensPerSecond: Double(sums.tokens) / Date.now.timeIntervalSince(startOfStep),
-        elapsed: elapsed, remaining: perStep * Double(totalSteps - step - 1), skipped: isFinite ? nil : true)
-      try metrics.append(record)
-      onStep(record)
-      guard skipped < Self.skipsInARow else {
-        throw TrainerError.diverged(step: step + 1, skipped: skipped, pairs: Array(batch))
-      }
-      let isDue =
-        options.checkpointSteps.map { (step + 1).isMultiple(of: $0) } ?? false
-        || options.checkpointMinutes.map { Date.now.timeIntervalSince(saved) >= $0 * 60 } ?? false
-      if isDue || step + 1 == totalSteps {
-        try save(metrics)
-        saved = .now
-      }
+      if state != saved { try save(log) }
+    } catch let error as FileError {
+      throw notWritten(error)
     }
+  }
+
+  /// One step; nil when cancelled on the way.
+  private func step(_ log: RunLog, _ isCancelled: () -> Bool) throws -> (MetricsRecord, ArraySlice<Int>)? {
+    let order = DataOrder(count: pairs.count, seed: options.seed)
+    let batch = order.batches(epoch: state.epoch, of: options.batch)[state.cursor]
+    let start = Date.now
+    guard let sums = try accumulate(batch, isFirst: position == 0, isCancelled: isCancelled) else { return nil }
+    let rate = options.schedule.rate(at: position, of: totalSteps)
+    let norm = GradientNorm.clip(gradients, to: options.maximumGradNorm)
+    let isFinite = norm.isFinite && sums.loss.isFinite
+    if isFinite {
+      optimizer.update(parameters.map(\.values), gradients: gradients, learningRate: rate)
+      policy.refresh()
+    }
+    state.skippedInARow = isFinite ? 0 : state.skippedInARow + 1
+    position += 1
+    state.tokens += sums.tokens
+    count(to: .now)
+    if !isFinite {
+      let ids = batch.map { pairs[$0].id }
+      try log.append(
+        SkippedStep(
+          step: position, pairs: Array(batch), ids: ids.allSatisfy { $0 == nil } ? nil : ids, loss: sums.loss,
+          gradNorm: norm))
+    }
+    let record = sums.record(
+      step: position, epoch: epochs, gradNorm: norm, learningRate: rate, numTokens: state.tokens,
+      tokensPerSecond: Double(sums.tokens) / countedTo.timeIntervalSince(start), elapsed: state.seconds,
+      remaining: state.seconds / Double(position) * Double(totalSteps - position), skipped: isFinite ? nil : true)
+    try log.append(record)
+    return (record, batch)
+  }
+
+  /// The held-out pairs under the policy as it is now; nil when cancelled on the way.
+  private func evaluate(_ pairs: [TrainingPair], _ isCancelled: () -> Bool) throws -> EvaluationRecord? {
+    var sums = BatchSums(pairs: pairs.count, rewardScale: options.rewardScale)
+    for pair in pairs {
+      if isCancelled() { return nil }
+      let logProbs = try pass.forward([pair.chosen, pair.rejected])
+      let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
+      let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
+      sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+    }
+    return sums.evaluation(step: position, epoch: epochs)
+  }
+
+  private func count(to now: Date) {
+    state.seconds += now.timeIntervalSince(countedTo)
+    countedTo = now
   }
 
   /// Gradients and metrics of one batch; nil when cancelled on the way.
@@ -202,41 +256,55 @@ public final class Trainer {
 
   // MARK: Checkpoints
 
-  private func save(_ metrics: MetricsLog) throws {
-    try metrics.synchronize()
-    let state = Checkpoint.State(
-      step: optimizer.step, epoch: position / perEpoch, cursor: position % perEpoch, seed: options.seed,
-      metricsPosition: metrics.position, fingerprints: fingerprints)
-    try Checkpoint(state: state, buffers: parameters + optimizer.state).write(to: checkpointPath)
+  private var isCheckpointDue: Bool {
+    position < totalSteps
+      && (options.checkpointSteps.map { position.isMultiple(of: $0) } ?? false
+        || options.checkpointMinutes.map { Date.now.timeIntervalSince(savedAt) >= $0 * 60 } ?? false)
   }
 
-  /// - Returns: where the metrics file goes on; 0 without a checkpoint.
-  private func restore() throws -> Int {
-    guard FileSystem.exists(checkpointPath) else { return 0 }
-    let checkpoint = try Checkpoint.read(checkpointPath)
-    for (name, value) in fingerprints.sorted(by: { $0.key < $1.key })
-    where checkpoint.state.fingerprints[name] != value {
-      throw TrainerError.otherRun(path: checkpointPath, what: name)
+  private func save(_ log: RunLog) throws {
+    try log.synchronize(&state)
+    state.step = optimizer.step
+    try checkpoints.write(Checkpoint(state: state, buffers: parameters + optimizer.state), step: position)
+    (saved, savedAt) = (state, .now)
+  }
+
+  private func stop(_ log: RunLog) throws -> Never {
+    try save(log)
+    throw CancellationError()
+  }
+
+  /// Takes up the newest checkpoint that is whole; without any the run begins.
+  private func restore(_ onNote: (String) -> Void) throws {
+    guard let (path, checkpoint) = try checkpoints.newest(onDamaged: onNote) else { return try forget() }
+    let (old, new) = (checkpoint.state.fingerprints, state.fingerprints)
+    for name in Set(old.keys).union(new.keys).sorted() where old[name] != new[name] {
+      throw TrainerError.otherRun(path: path, what: name)
     }
     // The seed orders the data, and the checkpoint remembers only a place in that order.
-    guard checkpoint.state.seed == options.seed else {
-      throw TrainerError.otherRun(path: checkpointPath, what: "seed")
-    }
-    for (name, values) in parameters + optimizer.state {
-      try checkpoint.restore(name, into: values, path: checkpointPath)
-    }
+    guard checkpoint.state.seed == options.seed else { throw TrainerError.otherRun(path: path, what: "seed") }
+    for (name, values) in parameters + optimizer.state { try checkpoint.restore(name, into: values, path: path) }
     optimizer.step = checkpoint.state.step
-    position = checkpoint.state.epoch * perEpoch + checkpoint.state.cursor
+    (state, saved) = (checkpoint.state, checkpoint.state)
     policy.refresh()
-    return checkpoint.state.metricsPosition
   }
-}
 
-extension DataOrder {
-  /// Tokens in the first `steps` batches: the count a resumed run goes on from.
-  fileprivate func tokens(of pairs: [TrainingPair], batch: Int, steps: Int, perEpoch: Int) -> Int {
-    (0..<steps).reduce(0) { sum, step in
-      sum + batches(epoch: step / perEpoch, of: batch)[step % perEpoch].reduce(0) { $0 + pairs[$1].tokens }
+  /// A run that starts afresh and is killed early must not go on from what was there before.
+  private func forget() throws {
+    try checkpoints.clear()
+    try FileSystem.remove(bestPath)
+  }
+
+  private func writeBest() throws {
+    do {
+      try policy.adapter?.write(gguf: bestPath)
+    } catch  where !(error is AdapterError) {
+      throw notWritten(error)
     }
+  }
+
+  private func notWritten(_ error: any Error) -> TrainerError {
+    let newest = try? checkpoints.steps().first
+    return .notWritten(reason: "\(error)", step: position, checkpoint: newest.map { checkpoints.file(step: $0) })
   }
 }

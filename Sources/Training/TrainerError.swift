@@ -1,4 +1,5 @@
 /// What can stop a training run. One sentence each: what, where, what to do.
+
 public enum TrainerError: Error, Equatable, CustomStringConvertible {
   case noPairs
   case noAdapter
@@ -7,6 +8,8 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
   case frozenMismatch(pair: Int, found: [Double], frozen: [Double])
   case diverged(step: Int, skipped: Int, pairs: [Int])
   case otherRun(path: String, what: String)
+  /// `reason` is a sentence; `checkpoint` the last one that is whole.
+  case notWritten(reason: String, step: Int, checkpoint: String?)
 
   public var description: String {
     switch self {
@@ -22,10 +25,16 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
     case .diverged(let step, let skipped, let pairs):
       "The last \(skipped) steps up to step \(step) had losses or gradients that are not finite, the last one with pairs "
         + "\(pairs). Begin again in a new folder, from the adapter this run started with: with a lower learning rate, or "
-        + "without those pairs."
+        + "without those pairs. They are in skipped.jsonl."
     case .otherRun(let path, let what):
       "Checkpoint '\(path)' belongs to a run that differs from this one in: \(what). Resume with the same inputs, or start in "
         + "a new folder."
+    case .notWritten(let reason, let step, let checkpoint):
+      "\(reason) Training stopped after step \(step). "
+        + (checkpoint.map {
+          "The checkpoint '\($0)' is whole: make room, then go on with the same command and --resume."
+        }
+          ?? "There is no checkpoint yet: make room, then start again.")
     }
   }
 

@@ -11,6 +11,8 @@ public struct TrainingPair: Equatable, Sendable {
   public let lastRejected: Double
   /// P(chosen ≻ rejected), for soft labels.
   public let probability: Double?
+  /// The record's own name, for messages and files about it.
+  public var id: String?
 
   public init(
     chosen: ScoredSequence, rejected: ScoredSequence, referenceChosen: Double, referenceRejected: Double,

@@ -94,6 +94,7 @@ struct Align: AsyncParsableCommand {
 private final class RunObserver {
   private let noise: NoiseOptions
   private var progress: Progress?
+  private var isFirstStep = true
 
   init(_ noise: NoiseOptions) { self.noise = noise }
 
@@ -103,13 +104,20 @@ private final class RunObserver {
     INPORun.Observer(
       onPhase: { round, phase, steps in
         self.progress = Progress("Round \(round), \(phase.rawValue)", total: steps, quiet: self.noise.quiet)
+        self.isFirstStep = true
       },
       onProgress: { steps, tokens in self.progress?.advance(steps, tokens: tokens) },
-      onStep: { record in self.progress?.detail = String(format: "loss %.4g", record.loss) },
-      onNote: { sentence in
-        guard !self.noise.quiet else { return }
-        self.progress = nil
-        note(sentence)
-      })
+      onStep: { record in
+        if self.isFirstStep { self.progress?.resume(at: record.step - 1) }
+        self.isFirstStep = false
+        self.progress?.detail = record.summary
+      },
+      onEvaluation: { record, isBest in self.say(record.summary(isBest: isBest)) },
+      onNote: { self.say($0) })
+  }
+
+  private func say(_ sentence: String) {
+    guard !noise.quiet else { return }
+    if let progress { progress.say(sentence) } else { note(sentence) }
   }
 }

@@ -45,6 +45,7 @@ enum ExitStatus: Int32 {
     case let error as RunError:
       if case .folderExists = error { self = .usage } else { self = .badData }
     case GameError.badSettings: self = .usage
+    case TrainerError.notWritten: self = .readOrWrite
     case is GameError, is LossError, is PairError, is TrainerError, is CheckpointError, is MetricsError,
       is EvaluationError:
       self = .badData

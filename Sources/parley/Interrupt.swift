@@ -1,4 +1,5 @@
-/// Ctrl-C: the first sets a flag that loops ask for, so that what is being written gets finished; the second kills.
+/// Ctrl-C and the signal that asks a program to end: the first sets a flag that loops ask for, so that what is being written gets
+/// finished; the second kills.
 
 #if canImport(Glibc)
   import Glibc
@@ -14,7 +15,7 @@ enum Interrupt {
 
   static var isReceived: Bool { received != 0 }
 
-  /// After the first interrupt the system's own handling returns. Reads that wait are ended by it.
+  /// After the first signal of a kind the system's own handling returns. Reads that wait are ended by it.
   static func listen() {
     var action = sigaction()
     let handler: @convention(c) (Int32) -> Void = { _ in Interrupt.received = 1 }
@@ -24,11 +25,15 @@ enum Interrupt {
       action.__sigaction_handler.sa_handler = handler
     #endif
     action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
-    sigaction(SIGINT, &action, nil)
-    // Whoever started this program may have left the signal blocked.
     var signals = sigset_t()
     sigemptyset(&signals)
-    sigaddset(&signals, SIGINT)
+    for number in [SIGINT, SIGTERM] {
+      sigaction(number, &action, nil)
+      sigaddset(&signals, number)
+    }
+    // Whoever started this program may have left them blocked.
     sigprocmask(SIG_UNBLOCK, &signals, nil)
+    // A file beyond the limit of the process (`ulimit -f`) is then a failed write, with its sentence, like a full disk.
+    signal(SIGXFSZ, SIG_IGN)
   }
 }

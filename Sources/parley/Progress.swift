@@ -1,15 +1,18 @@
 /// Progress on stderr: a bar with rate and time left on a terminal, a line every ten seconds elsewhere.
 
 import Foundation
+import Training
 
 final class Progress {
   private let label: String
   private let total: Int
   private let isOn: Bool
   private let isTerminal = isatty(STDERR_FILENO) != 0
-  private let start = ContinuousClock.now
+  private var start = ContinuousClock.now
   private var lastShown = ContinuousClock.now
   private var hasBar = false
+  /// Steps that were done before `start`, for the time left.
+  private var before = 0
   private var done = 0
   private var tokens = 0
   /// Shown behind the count, "loss 0.5".
@@ -24,7 +27,12 @@ final class Progress {
     isOn = !quiet
   }
 
-  deinit { if hasBar { write("\r\u{1B}[K") } }
+  deinit { clear() }
+
+  /// Goes on where earlier work ended.
+  func resume(at done: Int) {
+    (self.done, before, start) = (done, done, .now)
+  }
 
   /// - Parameters:
   ///   - steps: steps done since the last call.
@@ -40,6 +48,18 @@ final class Progress {
     hasBar = isTerminal
   }
 
+  /// A line above the bar.
+  func say(_ line: String) {
+    guard isOn else { return }
+    clear()
+    note(line)
+  }
+
+  private func clear() {
+    if hasBar { write("\r\u{1B}[K") }
+    hasBar = false
+  }
+
   private var bar: String {
     let width = 24
     let filled = total > 0 ? min(width, width * done / total) : 0
@@ -48,9 +68,11 @@ final class Progress {
 
   private func status(_ elapsed: Double) -> String {
     var parts = ["\(done)/\(total)"]
-    if tokens > 0 { parts.append(String(format: "%.1f tokens/s", Double(tokens) / elapsed)) }
-    if done > 0 { parts.append(Self.clock(elapsed / Double(done) * Double(total - done)) + " left") }
     if let detail { parts.append(detail) }
+    if tokens > 0 { parts.append(String(format: "%.1f tokens/s", Double(tokens) / elapsed)) }
+    if done > before {
+      parts.append(Self.clock(elapsed / Double(done - before) * Double(total - done)) + " left")
+    }
     return parts.joined(separator: "  ")
   }
 
@@ -63,4 +85,19 @@ final class Progress {
   }
 
   private func write(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
+}
+
+/// What is said of training while it goes on.
+extension MetricsRecord {
+  var summary: String {
+    String(format: "loss %.4g  margin %.4g  accuracy %.2f", loss, rewardMargins, rewardAccuracies)
+  }
+}
+
+extension EvaluationRecord {
+  func summary(isBest: Bool) -> String {
+    String(
+      format: "Held-out pairs after step %d: loss %.4g, margin %.4g, accuracy %.2f%@", step, loss, rewardMargins,
+      rewardAccuracies, isBest ? ", the best so far" : "")
+  }
 }

@@ -12,7 +12,8 @@ struct Train: ParsableCommand {
     abstract: "Train an adapter on preference pairs.",
     discussion: """
       Pairs without frozen log-probs are scored first, under the reference and under the policy that training starts from. OUT
-      gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end, adapter.gguf.
+      gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end, adapter.gguf; with --eval-pairs also best.gguf, the adapter
+      that did best on pairs it was not trained on.
       """)
 
   @OptionGroup var model: ModelOptions
@@ -39,6 +40,7 @@ struct Train: ParsableCommand {
 
   func run() throws {
     try settings.check(startsFresh: policy == nil)
+    try settings.checkHeldOut()
     let config = try RunConfig(options: settings.given)
     let adapterPath = out + "/adapter.gguf"
     if !resume && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") { throw RunError.folderExists(out) }
@@ -57,18 +59,23 @@ struct Train: ParsableCommand {
           + "\(named(policy ?? "a fresh adapter", frozenBy.last)).")
     }
     do {
-      let encoded = try encodedPairs(session)
+      let encoded = try encodedPairs(pairs, session)
+      let encodedHeldOut = try config.evalPairs.isEmpty ? nil : encodedPairs(config.evalPairs, session)
       try FileSystem.createFolder(out)
-      let records = try freeze(encoded, frozenBy.reference, frozenBy.last)
-      try JSONLines.write(records, to: out + "/pairs.jsonl")
+      let records = try freeze(encoded, "pairs.jsonl", frozenBy.reference, frozenBy.last)
+      var fingerprints = [
+        "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
+        "pairs": try Fingerprint.of(file: out + "/pairs.jsonl"),
+      ].merging(config.fingerprints) { old, _ in old }
+      let heldOut = try encodedHeldOut.map {
+        let frozen = try freeze($0, "eval-pairs.jsonl", frozenBy.reference, frozenBy.last)
+        fingerprints["held-out pairs"] = try Fingerprint.of(file: out + "/eval-pairs.jsonl")
+        return try HeldOut(config, pairs: frozen)
+      }
       let trainer = try Trainer(
         frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
         options: TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true),
-        folder: out,
-        fingerprints: [
-          "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
-          "pairs": Fingerprint.of(file: out + "/pairs.jsonl"),
-        ].merging(config.fingerprints) { old, _ in old })
+        heldOut: heldOut, folder: out, fingerprints: fingerprints)
       try train(trainer)
     } catch is CancellationError {
       throw Failure.resumable
@@ -79,8 +86,8 @@ struct Train: ParsableCommand {
     }
   }
 
-  private func encodedPairs(_ session: Session) throws -> [PairRecord] {
-    let encoded = try RecordFile<PairRecord>(pairs).naming { records in
+  private func encodedPairs(_ path: String, _ session: Session) throws -> [PairRecord] {
+    let encoded = try RecordFile<PairRecord>(path).naming { records in
       try records.enumerated().map { index, record in
         do {
           return try record.encoded(by: session.encoder, for: session.model)
@@ -90,23 +97,30 @@ struct Train: ParsableCommand {
       }
     }
     let even = encoded.count { $0.isEven }
-    if even > 0 && !noise.quiet { note("\(even) pairs have equal answers: they add a constant to the loss.") }
+    if even > 0 && !noise.quiet {
+      note("\(even) pairs of '\(path)' have equal answers: they add a constant to the loss.")
+    }
     return encoded
   }
 
-  private func freeze(_ encoded: [PairRecord], _ reference: NamedPolicy, _ last: NamedPolicy) throws -> [PairRecord] {
-    if resume {
-      let path = out + "/pairs.jsonl"
-      if let stored = FrozenPairs.stored(in: path, for: encoded, reference: reference, last: last) { return stored }
+  /// The pairs with frozen log-probs, which are in the file `name` of the run folder too.
+  private func freeze(_ encoded: [PairRecord], _ name: String, _ reference: NamedPolicy, _ last: NamedPolicy) throws
+    -> [PairRecord]
+  {
+    let path = out + "/" + name
+    if resume, let stored = FrozenPairs.stored(in: path, for: encoded, reference: reference, last: last) {
+      return stored
     }
     let progress = Progress("Scoring", total: encoded.count, quiet: noise.quiet)
     var done = 0
-    return try FrozenPairs.freeze(
+    let frozen = try FrozenPairs.freeze(
       encoded, reference: reference, last: last,
       onProgress: {
         progress.advance($0 - done)
         done = $0
       }, isCancelled: { Interrupt.isReceived })
+    try JSONLines.write(frozen, to: path)
+    return frozen
   }
 
   private func train(_ trainer: Trainer) throws {
@@ -121,10 +135,20 @@ struct Train: ParsableCommand {
     try trainer.run(
       resume: resume,
       onStep: { record in
+        if tokens == nil { progress.resume(at: record.step - 1) }
+        if record.skipped == true {
+          progress.say("Step \(record.step) is left out, it is not finite: its pairs are in '\(out)/skipped.jsonl'.")
+        }
+        progress.detail = record.summary
         progress.advance(1, tokens: record.numTokens - (tokens ?? record.numTokens))
-        progress.detail = String(format: "loss %.4g", record.loss)
         tokens = record.numTokens
-      }, isCancelled: { Interrupt.isReceived })
+      },
+      onEvaluation: { progress.say($0.summary(isBest: $1)) }, onNote: { progress.say($0) },
+      isCancelled: { Interrupt.isReceived })
+    if let best = trainer.standing.best {
+      let early = trainer.endsEarly ? "Stopped early: \(trainer.standing.withoutGain) evaluations without gain. " : ""
+      progress.say("\(early)The best adapter on the held-out pairs is of step \(best.step): '\(trainer.bestPath)'.")
+    }
   }
 }
 
@@ -153,6 +177,13 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("lora-plus-ratio"))) var loraPlusRatio: String?
   @Option(help: ArgumentHelp(help("checkpoint-steps"))) var checkpointSteps: String?
   @Option(help: ArgumentHelp(help("checkpoint-minutes"))) var checkpointMinutes: String?
+  @Option(help: ArgumentHelp(help("checkpoint-keep"))) var checkpointKeep: String?
+  @Option(help: ArgumentHelp(help("max-skipped-steps"))) var maxSkippedSteps: String?
+  @Option(help: ArgumentHelp(help("tensorboard"))) var tensorboard: String?
+  @Option(help: ArgumentHelp(help("eval-pairs"))) var evalPairs: String?
+  @Option(help: ArgumentHelp(help("eval-steps"))) var evalSteps: String?
+  @Option(help: ArgumentHelp(help("best-by"))) var bestBy: String?
+  @Option(help: ArgumentHelp(help("early-stop"))) var earlyStop: String?
   @Option(help: ArgumentHelp(help("memory"))) var memory: String?
   @Option(help: ArgumentHelp(help("seed"))) var seed: String?
 
@@ -171,15 +202,23 @@ struct TrainingSettings: ParsableArguments {
     }
   }
 
+  func checkHeldOut() throws {
+    if evalPairs == nil && (evalSteps != nil || bestBy != nil || earlyStop != nil) {
+      throw ValidationError("--eval-steps, --best-by and --early-stop are about --eval-pairs: give that too.")
+    }
+  }
+
   var given: [RunConfig.Option] {
     let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
       ("rslora", rslora ? "true" : nil), ("rank-pattern", rankPattern), ("alpha-pattern", alphaPattern),
-      ("dropout", dropout),
-      ("max-grad-norm", maxGradNorm), ("optimizer", optimizer), ("weight-decay", weightDecay),
+      ("dropout", dropout), ("max-grad-norm", maxGradNorm), ("optimizer", optimizer), ("weight-decay", weightDecay),
       ("lora-plus-ratio", loraPlusRatio), ("checkpoint-steps", checkpointSteps),
-      ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
+      ("checkpoint-minutes", checkpointMinutes), ("checkpoint-keep", checkpointKeep),
+      ("max-skipped-steps", maxSkippedSteps), ("tensorboard", tensorboard),
+      ("eval-pairs", evalPairs), ("eval-steps", evalSteps), ("best-by", bestBy), ("early-stop", earlyStop),
+      ("memory", memory), ("seed", seed),
     ]
     return all.compactMap { name, value in value.map { (name, $0) } }
   }

@@ -33,9 +33,9 @@ enum Program {
   }()
 
   static func run(
-    _ arguments: [String], input: String = "", environment: [String: String] = [:]
+    _ arguments: [String], input: String = "", environment: [String: String] = [:], after prelude: String? = nil
   ) throws -> Result {
-    let running = try launch(arguments, input: input, environment: environment)
+    let running = try launch(arguments, input: input, environment: environment, after: prelude)
     return try running.end()
   }
 
@@ -51,13 +51,14 @@ enum Program {
     }
   }
 
+  /// - Parameter prelude: a command of the shell that sets up the process first, a limit for example.
   static func launch(
-    _ arguments: [String], input: String = "", environment: [String: String] = [:]
+    _ arguments: [String], input: String = "", environment: [String: String] = [:], after prelude: String? = nil
   ) throws -> Running {
     let folder = try temporaryFolder()
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
+    process.executableURL = URL(fileURLWithPath: prelude == nil ? path : "/bin/sh")
+    process.arguments = prelude.map { ["-c", $0 + #" && exec "$0" "$@""#, path] + arguments } ?? arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files instead of pipes: a full pipe would block the program while nobody reads.
     for (name, text) in [("in", input), ("out", ""), ("err", "")] {

@@ -9,8 +9,16 @@ private func folder() throws -> String {
   return url.path
 }
 
-private let state = Checkpoint.State(
-  step: 12, epoch: 1, cursor: 96, seed: .max, metricsPosition: 4711, fingerprints: ["model": "ab", "data": "ü\"\n"])
+private let state: Checkpoint.State = {
+  var state = Checkpoint.State(seed: .max, fingerprints: ["model": "ab", "data": "ü\"\n"])
+  (state.step, state.epoch, state.cursor, state.tokens) = (12, 1, 96, 1 << 40)
+  (state.metricsPosition, state.skippedPosition, state.skippedInARow) = (4711, 815, 3)
+  // No short decimals: every bit of a number must come back.
+  state.seconds = 0.1 + 0.2
+  state.heldOut.best = HeldOut.Best(value: 1.0 / 3, step: 90)
+  (state.heldOut.withoutGain, state.heldOut.evaluatedAt) = (2, 100)
+  return state
+}()
 
 private func checkpoint() -> Checkpoint {
   let odd: [Float] = [-0.0, .nan, .infinity, .leastNonzeroMagnitude, 0.1]

@@ -119,7 +119,7 @@ import Training
     var job = try job()
     let folder = try temporaryFolder()
     try job.trainer(in: folder, fingerprints: ["model": "a", "pairs": "b"]).0.run(resume: false)
-    let path = folder + "/checkpoint/trainer.ckpt"
+    let path = folder + "/checkpoint/step-000006.ckpt"
     let (other, adapter) = try job.trainer(in: folder, fingerprints: ["model": "a", "pairs": "c"])
     #expect(throws: TrainerError.otherRun(path: path, what: "pairs")) { try other.run(resume: true) }
     #expect(adapter.bits == job.start.bits)

@@ -19,6 +19,7 @@ struct Job {
   var pairs: [TrainingPair]
   var loss: any PairLoss
   var options: TrainerOptions
+  var heldOut: HeldOut?
 
   static let eta = 0.1
 
@@ -71,8 +72,8 @@ struct Job {
   func trainer(in folder: String, fingerprints: [String: String] = [:]) throws -> (Trainer, LoRAAdapter) {
     let adapter = start.copy()
     let trainer = try Trainer(
-      Policy(model, adapter: adapter), pairs: pairs, loss: loss, options: options, folder: folder,
-      fingerprints: fingerprints)
+      Policy(model, adapter: adapter), pairs: pairs, loss: loss, options: options, heldOut: heldOut,
+      folder: folder, fingerprints: fingerprints)
     return (trainer, adapter)
   }
 
@@ -107,12 +108,8 @@ extension LoRAAdapter {
   }
 }
 
-/// `metrics.jsonl` of a run folder.
-func records(_ folder: String) throws -> [MetricsRecord] {
-  try String(contentsOfFile: folder + "/metrics.jsonl", encoding: .utf8).split(separator: "\n").map {
-    try MetricsRecord(line: Data($0.utf8))
-  }
-}
+/// The steps in `metrics.jsonl` of a run folder.
+func records(_ folder: String) throws -> [MetricsRecord] { try MetricsLog.read(folder + "/metrics.jsonl").steps }
 
 extension MetricsRecord {
   /// Without what the clock says.

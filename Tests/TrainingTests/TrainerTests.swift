@@ -1,6 +1,7 @@
 /// A training run against the float64 twin, and its rules: what it starts from, what it refuses, what it reports.
 
 import Adapters
+import Foundation
 import GGUF
 import INPO
 import Llama
@@ -217,8 +218,24 @@ import Training
     let order = DataOrder(count: 4, seed: job.options.seed).indices(epoch: 0)
     #expect(skipped == order.map { $0 == 0 })
     // The place in the data moved on, the optimiser's count (its bias correction) did not.
-    let state = try Checkpoint.read(folder + "/checkpoint/trainer.ckpt").state
+    let state = try Checkpoint.read(folder + "/checkpoint/step-000004.ckpt").state
     #expect(state.step == 3 && state.epoch == 1 && state.cursor == 0)
+    let place = try #require(order.firstIndex(of: 0))
+    let lines = try AtomicFile.read(folder + "/skipped.jsonl").split(separator: UInt8(ascii: "\n"))
+    let step = try SkippedStep(line: Data(try #require(lines.first)))
+    #expect(lines.count == 1 && step.step == place + 1 && step.pairs == [0] && step.ids == nil)
+    #expect(step.loss.isNaN && step.gradNorm.isNaN)
+  }
+
+  @Test func skippedPairsAreNamedByTheirIDs() throws {
+    var job = try Job(pairs: 4)
+    try spoil(&job, 0..<1)
+    (job.options.batch, job.options.epochs) = (4, 1)
+    (job.pairs[0].id, job.pairs[2].id) = ("first", "third")
+    let folder = try temporaryFolder()
+    _ = try job.run(in: folder)
+    let step = try SkippedStep(line: Data(AtomicFile.read(folder + "/skipped.jsonl").dropLast()))
+    #expect(step.ids == step.pairs.map { [0: "first", 2: "third"][$0] })
   }
 
   @Test func fiveInARowStopTheRun() throws {

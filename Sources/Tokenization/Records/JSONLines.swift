@@ -63,12 +63,13 @@ public enum JSONLines {
   }
 
   /// One record and its line end.
-  public static func line(_ record: some Encodable) throws -> Data {
+  public static func line(_ record: some Encodable) throws -> Data { Data((try text(record) + "\n").utf8) }
+
+  /// One record without a line end.
+  public static func text(_ record: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    var data = try encoder.encode(record)
-    data.append(UInt8(ascii: "\n"))
-    return data
+    return String(decoding: try encoder.encode(record), as: UTF8.self)
   }
 
   /// What is wrong, in a few words that fit into a sentence.
