@@ -72,6 +72,9 @@ public struct ConfigField: Sendable {
       }),
     integer("epochs", \.epochs, 1...1000, "passes over the pairs of a round"),
     integer("batch", \.batch, 1...1_000_000, "pairs per optimiser step"),
+    integer(
+      "micro-batch-tokens", \.microBatchTokens, 1...1_000_000,
+      "tokens of one pass of training; as many pairs as fit, each prompt counted once, go together"),
     number("weight-decay", \.weightDecay, 0...1, "weight decay of AdamW"),
     number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
     integer("rank", \.rank, 1...4096, "rank of the LoRA adapter"),

@@ -71,8 +71,7 @@ extension PairRecord {
       throw PairError.notFrozen
     }
     return TrainingPair(
-      chosen: ScoredSequence(prompt: promptIDs, answer: chosenIDs),
-      rejected: ScoredSequence(prompt: promptIDs, answer: rejectedIDs), referenceChosen: referenceChosenLogps,
+      prompt: promptIDs, chosen: chosenIDs, rejected: rejectedIDs, referenceChosen: referenceChosenLogps,
       referenceRejected: referenceRejectedLogps, lastChosen: lastChosenLogps, lastRejected: lastRejectedLogps,
       probability: probability)
   }

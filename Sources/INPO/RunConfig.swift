@@ -47,6 +47,8 @@ public struct RunConfig: Equatable, Sendable {
   public var warmUp = Schedule.WarmUp.ratio(0.03)
   public var epochs = 2
   public var batch = 32
+  /// Rows of one pass of training.
+  public var microBatchTokens = MicroBatches.defaultTokens
   public var weightDecay = 0.0
   /// 0 never clips.
   public var maxGradNorm = 1.0
@@ -110,7 +112,8 @@ extension TrainerOptions {
   /// The training settings of a run file.
   public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
     self.init(
-      batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
+      batch: config.batch, microBatchTokens: config.microBatchTokens, epochs: config.epochs,
+      schedule: config.makeSchedule(),
       optimizer: .init(weightDecay: config.weightDecay),
       maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,
       checkpointSteps: config.checkpointSteps,

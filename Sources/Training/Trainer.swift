@@ -9,6 +9,8 @@ import Tensors
 public struct TrainerOptions: Sendable {
   /// Pairs of one optimiser step. The gradient is their mean, whatever the last batch of an epoch holds.
   public var batch: Int
+  /// Rows of one pass, a pair's prompt counted once: as many whole pairs as fit go through together. Decides rounding.
+  public var microBatchTokens: Int
   public var epochs: Int
   public var schedule: Schedule
   public var optimizer: AdamW.Options
@@ -26,11 +28,13 @@ public struct TrainerOptions: Sendable {
   public var startsAtLast: Bool
 
   public init(
-    batch: Int, epochs: Int, schedule: Schedule, optimizer: AdamW.Options = .init(), maximumGradNorm: Double? = 1,
+    batch: Int, microBatchTokens: Int = MicroBatches.defaultTokens, epochs: Int, schedule: Schedule,
+    optimizer: AdamW.Options = .init(), maximumGradNorm: Double? = 1,
     seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil, memory: Int, rewardScale: Double,
     startsAtLast: Bool
   ) {
     self.batch = batch
+    self.microBatchTokens = microBatchTokens
     self.epochs = epochs
     self.schedule = schedule
     self.optimizer = optimizer
@@ -72,15 +76,17 @@ public final class Trainer {
   ) throws {
     guard !pairs.isEmpty else { throw TrainerError.noPairs }
     guard let adapter = policy.adapter, !adapter.modules.isEmpty else { throw TrainerError.noAdapter }
-    guard options.batch > 0, options.epochs > 0 else { throw TrainerError.nothingToDo }
+    guard options.batch > 0, options.microBatchTokens > 0, options.epochs > 0 else { throw TrainerError.nothingToDo }
     self.policy = policy
     self.pairs = pairs
     self.loss = loss
     self.options = options
     self.folder = folder
     self.fingerprints = fingerprints
-    plan = try TrainingPlan(policy, pairs: pairs, budget: options.memory)
-    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
+    plan = try TrainingPlan(
+      policy, groups: pairs.map(\.group), batch: options.batch, microBatchTokens: options.microBatchTokens,
+      budget: options.memory)
+    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.kept)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
     optimizer = AdamW(counts: parameters.map(\.values.count), options: options.optimizer)
@@ -96,7 +102,7 @@ public final class Trainer {
   /// - Parameters:
   ///   - resume: goes on from the newest checkpoint when there is one; the end is the same to the bit.
   ///   - onStep: after every step.
-  ///   - isCancelled: asked between pairs; true writes a checkpoint and ends with `CancellationError`.
+  ///   - isCancelled: asked between passes; true writes a checkpoint and ends with `CancellationError`.
   /// - Throws: `TrainerError`, `CheckpointError`, `MetricsError`, `FileError`, `LlamaError`, `CancellationError`.
   public func run(
     resume: Bool, onStep: (MetricsRecord) -> Void = { _ in }, isCancelled: () -> Bool = { Task.isCancelled }
@@ -158,18 +164,21 @@ public final class Trainer {
   private func accumulate(_ batch: ArraySlice<Int>, isFirst: Bool, isCancelled: () -> Bool) throws -> BatchSums? {
     pass.gradients.clear()
     var sums = BatchSums(pairs: batch.count, rewardScale: options.rewardScale)
-    for index in batch {
+    let indices = Array(batch)
+    for part in plan.microBatches.ranges(indices.map { pairs[$0].group.rows }) {
       if isCancelled() { return nil }
-      let pair = pairs[index]
-      let logProbs = try pass.forward([pair.chosen, pair.rejected])
-      let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
-      if isFirst && options.startsAtLast { try compare(index, pair, chosen, rejected) }
-      let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
-      let slope = Float(outcome.dPolicy / Double(batch.count))
-      pass.backward(weights: [
-        logProbs[0].map { _ in slope }, logProbs[1].map { _ in -slope },
-      ])
-      sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+      let logProbs = try pass.forward(indices[part].map { pairs[$0].group })
+      var weights: [[[Float]]] = []
+      for (index, answers) in zip(indices[part], logProbs) {
+        let pair = pairs[index]
+        let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
+        if isFirst && options.startsAtLast { try compare(index, pair, chosen, rejected) }
+        let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
+        let slope = Float(outcome.dPolicy / Double(batch.count))
+        weights.append(zip(answers, [slope, -slope]).map { answer, slope in answer.map { _ in slope } })
+        sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+      }
+      pass.backward(weights: weights)
     }
     return sums
   }

@@ -2,30 +2,76 @@ import Adapters
 import Llama
 
 /// What training needs in memory beside the mapped model, decided before it starts: how many blocks keep their activations.
+///
+/// Kept or computed again, the bits are the same. A block's inputs are always kept. Norms and the feed-forward's product of gate and
+/// up are always computed again: a few operations a value. Of the rest, every output of a linear layer costs 2·D operations a value
+/// to compute again, and attention's own output less, so half of a block saves per byte
+///
+///     feed-forward (gate, up)                 4·D·F operations in 8·F bytes                            = D/2
+///     attention (q, k, v, its output, middle) 4·D·(D + K·E) + 2·T·D in 4·(3·D + 2·K·E + H)   < D/2 for T < D + H
+///
+/// and the budget goes to the feed-forward of as many blocks as it can, then to attention.
 public struct TrainingPlan: Equatable, Sendable {
-  /// Tokens of the longest pair, the rows of one pass.
+  public let microBatches: MicroBatches
+  /// Rows of the largest pass.
   public let rows: Int
-  /// Blocks that keep their activations; the others are computed again in the backward, with the same bits.
-  public let keptBlocks: Int
   public let blocks: Int
+  public let kept: TrainingPass.Kept
   public let activationBytes: Int
+  public let headBytes: Int
   /// Adapter, its layouts for the kernels, gradients and AdamW's two moments, in float.
   public let adapterBytes: Int
+  /// All of it, beside the model.
+  public var bytes: Int { adapterBytes + activationBytes + headBytes }
 
-  /// - Parameter budget: bytes for all of the above.
+  /// Which activations stay, in words.
+  public var keeping: String {
+    kept.feedForward == blocks && kept.attention == blocks
+      ? "activations of all \(blocks) blocks are kept"
+      : "of \(blocks) blocks, \(kept.feedForward) keep the activations of their feed-forward and \(kept.attention) of their "
+        + "attention, the rest is computed again"
+  }
+
+  /// - Parameters:
+  ///   - batch: pairs of one step.
+  ///   - microBatchTokens: rows wished for one pass.
+  ///   - budget: bytes for everything beside the model.
   /// - Throws: `TrainerError.memory` when even keeping nothing does not fit.
-  public init(_ policy: Policy, pairs: [TrainingPair], budget: Int) throws {
-    rows = pairs.map(\.tokens).max() ?? 0
-    blocks = policy.model.config.blockCount
+  public init(_ policy: Policy, groups: [ScoredGroup], batch: Int, microBatchTokens: Int, budget: Int) throws {
+    let longest = groups.map(\.rows).max() ?? 0
+    func needs(_ rows: Int) -> TrainingPass.Bytes {
+      // A pass of `rows` rows holds no more targets and pages than its rows of the greediest pair would.
+      func most(_ count: (ScoredGroup) -> Int) -> Int {
+        groups.map { (count($0) * rows + $0.rows - 1) / $0.rows }.max() ?? 0
+      }
+      return TrainingPass.Bytes(
+        policy.model, ranks: policy.blockRanks, maximumRows: rows, targets: most(\.targets), pages: most(\.pages))
+    }
+    microBatches = MicroBatches(tokens: microBatchTokens, longest: longest)
+    rows = min(microBatches.limit, groups.map(\.rows).sorted(by: >).prefix(batch).reduce(0, +))
+    let count = policy.model.config.blockCount
+    blocks = count
     adapterBytes = (policy.adapter?.modules ?? []).reduce(0) {
       $0 + Self.adapterBytes(rank: $1.rank, inputs: $1.a.columns, outputs: $1.b.rows)
     }
-    let needs = TrainingPass.bytes(policy.model, ranks: policy.blockRanks, maximumRows: rows)
-    let least = adapterBytes + needs.base
-    guard least <= budget else { throw TrainerError.memory(needs: least, has: budget) }
-    keptBlocks = min(blocks, needs.perKeptBlock == 0 ? blocks : (budget - least) / needs.perKeptBlock)
-    activationBytes = needs.base + keptBlocks * needs.perKeptBlock
+    let (all, alone) = (needs(rows), needs(longest))
+    let least = adapterBytes + all.base + all.head
+    guard least <= budget else {
+      throw TrainerError.memory(
+        needs: least, has: budget, longestPair: longest, needsForIt: adapterBytes + alone.base + alone.head)
+    }
+    var free = budget - least
+    func spend(_ bytes: Int) -> Int {
+      let affordable = bytes == 0 ? count : min(count, free / bytes)
+      free -= affordable * bytes
+      return affordable
+    }
+    let feedForward = spend(all.feedForward)
+    kept = TrainingPass.Kept(attention: spend(all.attention), feedForward: feedForward)
+    activationBytes = all.base + kept.feedForward * all.feedForward + kept.attention * all.attention
+    headBytes = all.head
   }
+
   /// What training one adapted layer holds: A, s·A and its transpose, B and its transpose, and of both the gradient and two
   /// moments.
   public static func adapterBytes(rank: Int, inputs: Int, outputs: Int) -> Int {

@@ -107,8 +107,7 @@ struct Train: ParsableCommand {
     let plan = trainer.plan
     if !noise.quiet {
       note(
-        "\(trainer.totalSteps) steps; activations of \(plan.keptBlocks) of \(plan.blocks) blocks are kept, "
-          + "\(mebibytes(plan.activationBytes + plan.adapterBytes)) beside the model.")
+        "\(trainer.totalSteps) steps; \(mebibytes(plan.bytes)) beside the model; \(plan.keeping).")
     }
     let progress = Progress("Training", total: trainer.totalSteps, quiet: noise.quiet)
     var tokens: Int?
@@ -134,6 +133,7 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("warmup"))) var warmup: String?
   @Option(help: ArgumentHelp(help("epochs"))) var epochs: String?
   @Option(help: ArgumentHelp(help("batch"))) var batch: String?
+  @Option(help: ArgumentHelp(help("micro-batch-tokens"))) var microBatchTokens: String?
   @Option(help: ArgumentHelp(help("rank"))) var rank: String?
   @Option(help: ArgumentHelp(help("alpha"))) var alpha: String?
   @Option(help: ArgumentHelp(help("targets"))) var targets: String?
@@ -158,7 +158,8 @@ struct TrainingSettings: ParsableArguments {
   var given: [RunConfig.Option] {
     let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
-      ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
+      ("warmup", warmup), ("epochs", epochs), ("batch", batch),
+      ("micro-batch-tokens", microBatchTokens), ("rank", rank), ("alpha", alpha), ("targets", targets),
       ("max-grad-norm", maxGradNorm), ("weight-decay", weightDecay), ("checkpoint-steps", checkpointSteps),
       ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
     ]
