@@ -27,6 +27,9 @@ public struct TrainerOptions: Sendable {
   /// The policy starts as π_t: its first log-probs must be the frozen ones, to the bit.
   public var startsAtLast: Bool
 
+  /// Optimiser steps over so many pairs.
+  public func steps(pairs: Int) -> Int { epochs * ((pairs + batch - 1) / batch) }
+
   public init(
     batch: Int, microBatchTokens: Int = MicroBatches.defaultTokens, epochs: Int, schedule: Schedule,
     optimizer: AdamW.Options = .init(), maximumGradNorm: Double? = 1,
@@ -90,7 +93,7 @@ public final class Trainer {
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
     optimizer = AdamW(counts: parameters.map(\.values.count), options: options.optimizer)
-    totalSteps = options.epochs * ((pairs.count + options.batch - 1) / options.batch)
+    totalSteps = options.steps(pairs: pairs.count)
   }
 
   private var perEpoch: Int { totalSteps / options.epochs }

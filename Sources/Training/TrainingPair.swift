@@ -1,5 +1,4 @@
 import Llama
-import Tensors
 
 /// One preference pair, ready to train on: token ids and the frozen log-probs of both answers.
 public struct TrainingPair: Equatable, Sendable {
@@ -13,11 +12,13 @@ public struct TrainingPair: Equatable, Sendable {
   /// P(chosen ≻ rejected), for soft labels.
   public let probability: Double?
 
+  /// - Precondition: the group has two answers.
   public init(
-    prompt: [TokenID], chosen: [TokenID], rejected: [TokenID], referenceChosen: Double, referenceRejected: Double,
-    lastChosen: Double, lastRejected: Double, probability: Double? = nil
+    _ group: ScoredGroup, referenceChosen: Double, referenceRejected: Double, lastChosen: Double, lastRejected: Double,
+    probability: Double? = nil
   ) {
-    group = ScoredGroup(prompt: prompt, answers: [chosen, rejected])
+    precondition(group.answers.count == 2, "a pair has two answers, not \(group.answers.count)")
+    self.group = group
     self.referenceChosen = referenceChosen
     self.referenceRejected = referenceRejected
     self.lastChosen = lastChosen

@@ -3,14 +3,13 @@ import Llama
 
 /// What training needs in memory beside the mapped model, decided before it starts: how many blocks keep their activations.
 ///
-/// Kept or computed again, the bits are the same. A block's inputs are always kept. Norms and the feed-forward's product of gate and
-/// up are always computed again: a few operations a value. Of the rest, every output of a linear layer costs 2·D operations a value
-/// to compute again, and attention's own output less, so half of a block saves per byte
+/// Kept or computed again, the bits are the same. The inputs of blocks are always kept. Norms and the product of gate and up are
+/// always computed again: a few operations a value. The rest is kept by halves of blocks, which save, in operations of a row
 ///
-///     feed-forward (gate, up)                 4·D·F operations in 8·F bytes                            = D/2
-///     attention (q, k, v, its output, middle) 4·D·(D + K·E) + 2·T·D in 4·(3·D + 2·K·E + H)   < D/2 for T < D + H
+///     feed-forward: gate, up                        4·D·F in 8·F bytes                             D/2 a byte
+///     attention: q, k, v, its output, the sum       4·D·(D + K·E) + 2·T·D in 4·(3·D + 2·K·E + H)   less, for T < D + H
 ///
-/// and the budget goes to the feed-forward of as many blocks as it can, then to attention.
+/// so the budget goes to the feed-forwards of as many blocks as it can, then to attentions.
 public struct TrainingPlan: Equatable, Sendable {
   public let microBatches: MicroBatches
   /// Rows of the largest pass.
@@ -26,10 +25,13 @@ public struct TrainingPlan: Equatable, Sendable {
 
   /// Which activations stay, in words.
   public var keeping: String {
-    kept.feedForward == blocks && kept.attention == blocks
-      ? "activations of all \(blocks) blocks are kept"
-      : "of \(blocks) blocks, \(kept.feedForward) keep the activations of their feed-forward and \(kept.attention) of their "
-        + "attention, the rest is computed again"
+    switch (kept.feedForward, kept.attention) {
+    case (blocks, blocks): "activations of all \(blocks) blocks are kept"
+    case (0, 0): "activations of all \(blocks) blocks are computed again"
+    case (let feedForward, let attention):
+      "activations of \(feedForward) feed-forwards and \(attention) attentions of \(blocks) blocks are kept, the others computed "
+        + "again"
+    }
   }
 
   /// - Parameters:

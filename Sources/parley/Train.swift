@@ -37,15 +37,23 @@ struct Train: ParsableCommand {
   @Flag(help: "Go on from the last checkpoint; the end is the same to the bit.")
   var resume = false
 
+  @Flag(help: "Say what training would need in memory and time, and stop. Writes nothing.")
+  var plan = false
+
   func run() throws {
     try settings.check(startsFresh: policy == nil)
     let config = try RunConfig(options: settings.given)
     let adapterPath = out + "/adapter.gguf"
-    if !resume && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") { throw RunError.folderExists(out) }
+    if !resume && !plan && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") {
+      throw RunError.folderExists(out)
+    }
     let session = try Session(model, noise, raw: raw)
+    let program = ResidentMemory.bytes
+    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
+    let options = TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true)
+    if plan { return try show(options, try Policy(session.model, adapter: start), session, program: program) }
     let digest = try Fingerprint.of(file: model.path)
     let base = try reference == "base" ? nil : LoRAAdapter.read(gguf: reference)
-    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
@@ -55,15 +63,21 @@ struct Train: ParsableCommand {
       try FileSystem.createFolder(out)
       let records = try freeze(encoded, frozenBy.reference, frozenBy.last)
       try JSONLines.write(records, to: out + "/pairs.jsonl")
+      PeakMemory.reset()
       let trainer = try Trainer(
-        frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
-        options: TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true),
+        frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(), options: options,
         folder: out,
         fingerprints: [
           "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
           "pairs": Fingerprint.of(file: out + "/pairs.jsonl"),
         ].merging(config.fingerprints) { old, _ in old })
       try train(trainer)
+      if !noise.quiet {
+        let planned = TrainingForecast(trainer.plan, session, program: program).bytes
+        note(
+          "Training held at most \(String(format: "%.1f", PeakMemory.mebibytes)) MiB, planned were \(mebibytes(planned))."
+        )
+      }
     } catch is CancellationError {
       throw Failure.resumable
     }
@@ -71,6 +85,17 @@ struct Train: ParsableCommand {
     if !noise.quiet {
       note("The adapter is '\(adapterPath)': \(Parley.invocation) chat \(model.path) --adapter \(adapterPath)")
     }
+  }
+
+  private func show(_ options: TrainerOptions, _ policy: Policy, _ session: Session, program: Int) throws {
+    let groups = try encodedPairs(session).map { try $0.group() }
+    guard !groups.isEmpty else { throw TrainerError.noPairs }
+    let plan = try TrainingPlan(
+      policy, groups: groups, batch: options.batch, microBatchTokens: options.microBatchTokens, budget: options.memory)
+    let forecast = TrainingForecast(plan, session, program: program)
+    try Output.text(forecast.memory)
+    try Output.text(
+      forecast.time(policy, groups, epochs: options.epochs, steps: options.steps(pairs: groups.count)))
   }
 
   private func encodedPairs(_ session: Session) throws -> [PairRecord] {

@@ -104,7 +104,7 @@ import Training
     let last = try logProbs(policy)
     let pairs = labels.map { label in
       TrainingPair(
-        prompt: prompt, chosen: [answers[label.chosen]], rejected: [answers[label.rejected]],
+        ScoredGroup(prompt: prompt, answers: [[answers[label.chosen]], [answers[label.rejected]]]),
         referenceChosen: reference[label.chosen],
         referenceRejected: reference[label.rejected], lastChosen: last[label.chosen],
         lastRejected: last[label.rejected],

@@ -253,8 +253,8 @@ extension TrainingPair {
 
   fileprivate func with(lastChosen: Double? = nil, probability: Double? = nil) -> TrainingPair {
     TrainingPair(
-      prompt: group.prompt, chosen: group.answers[0], rejected: group.answers[1], referenceChosen: referenceChosen,
-      referenceRejected: referenceRejected, lastChosen: lastChosen ?? self.lastChosen, lastRejected: lastRejected,
+      group, referenceChosen: referenceChosen, referenceRejected: referenceRejected,
+      lastChosen: lastChosen ?? self.lastChosen, lastRejected: lastRejected,
       probability: probability ?? self.probability)
   }
 }
