@@ -14,7 +14,9 @@ public struct Head {
   /// Bytes of working memory, backward included, beside what is given and returned.
   static func bytes(_ config: LlamaConfig, rows: Int) -> Int {
     let float = MemoryLayout<Float>.stride
-    let perRow = float * (2 * config.dim + Kernels.vocabularyTile) + QuantizedRows.bytes(values: config.dim)
+    let perRow =
+      float * (2 * config.dim + Kernels.vocabularyTile)
+      + QuantizedRows.bytes(values: QuantizedRows.room(columns: config.dim))
     return min(rows, rowChunk) * perRow
   }
 

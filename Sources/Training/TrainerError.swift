@@ -13,7 +13,7 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .noPairs: "There are no pairs to train on. Give a file with at least one pair, or sample more prompts."
     case .noAdapter: "The policy has no adapter to train. Start a fresh one or name one with --policy."
-    case .nothingToDo: "Batch and epochs must be at least 1."
+    case .nothingToDo: "Batch, micro-batch tokens and epochs must be at least 1."
     case .memory(let needs, let has, let longestPair, let needsForIt):
       "Training needs at least \(mib(needs)) MiB beside the model, the budget is \(mib(has)) MiB. Raise --memory, "
         + (needsForIt < needs ? "lower --micro-batch-tokens (\(longestPair) needs \(mib(needsForIt)) MiB), " : "")
