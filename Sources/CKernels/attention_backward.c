@@ -1,8 +1,10 @@
-/* Attention, backward, for whole sequences. Page by page, so that no [T, T] matrix exists.
+/* Attention, backward, for whole sequences and groups that share a prefix. Page by page, so that no [T, T] matrix exists.
  *
  * With s = scale q k, p = exp(s - log_sum), o = sum p v:
  *     dv_j = sum_i p_ij do_i,   dp_ij = do_i . v_j,   ds_ij = p_ij (dp_ij - do_i . o_i),
- *     dq_i = scale sum_j ds_ij k_j,   dk_j = scale sum_i ds_ij q_i. */
+ *     dq_i = scale sum_j ds_ij k_j,   dk_j = scale sum_i ds_ij q_i.
+ *
+ * A task takes one key/value head of one group, so that every sum over rows is made by one thread in one order. */
 #pragma STDC FP_CONTRACT OFF
 
 #include "attention.h"
@@ -16,10 +18,22 @@ typedef struct {
     float *dq, *dk, *dv;
     const float *d_out, *out, *log_sum, *q;
     const k_segment *segments;
+    size_t count;
     k_attention_shape shape;
 } backward_call;
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* A trunk, and the branches that go on where it ends. */
+typedef struct {
+    const k_segment *trunk, *end;
+} group;
+
+static const k_segment *group_end(const k_segment *trunk, const k_segment *last) {
+    const k_segment *end = trunk + 1;
+    while (end < last && end->first_position > 0) end++;
+    return end;
+}
 
 /* One page of one key/value head: its keys as rows, its values as columns, and their gradients. */
 typedef struct {
@@ -41,7 +55,7 @@ static void tile_backward(const backward_call *c, const k_segment *s, page_work 
     table->multiply(p, K_PAGE, q, E, page_keys, K_PAGE, rows, count, E, false);
     table->multiply(ds, K_PAGE, c->d_out + at, width, work->values, K_PAGE, rows, count, E, false);
     for (size_t r = 0; r < rows; r++) {
-        size_t seen = least(k_seen(first + r + 1, start), count);
+        size_t seen = least(k_seen(s->first_position + first + r + 1, start), count);
         float delta = table->dot(c->d_out + at + r * width, c->out + at + r * width, E);
         float log_sum = c->log_sum[(row + r) * H + head];
         table->softmax_backward(p + r * K_PAGE, ds + r * K_PAGE, log_sum, delta, c->shape.scale, seen);
@@ -55,37 +69,72 @@ static void tile_backward(const backward_call *c, const k_segment *s, page_work 
     table->multiply(work->dv, E, turned, rows, c->d_out + at, width, count, E, rows, true);
 }
 
-static void head_backward(const backward_call *c, const k_segment *s, size_t kv) {
-    const size_t K = c->shape.kv_heads, E = c->shape.head_dim, group = c->shape.heads / K;
-    _Alignas(64) page_work work;
-    for (size_t start = 0; start < s->rows; start += K_PAGE) {
-        const size_t count = least(s->rows - start, K_PAGE);
-        const void *page = s->pages[start / K_PAGE];
-        const float *keys = k_keys(c->table, page, c->shape, kv, work.room);
-        k_transpose(work.keys, keys, E, K_PAGE);
-        k_transpose(work.values, k_values(c->table, page, c->shape, kv, work.dv), K_PAGE, E); /* dv is cleared below */
-        memset(work.dk, 0, count * E * sizeof(float));
-        memset(work.dv, 0, count * E * sizeof(float));
-        for (size_t head = kv * group; head < (kv + 1) * group; head++)
-            for (size_t first = start; first < s->rows; first += ROWS) /* earlier rows do not see this page */
-                tile_backward(c, s, &work, keys, head, start, count, first, least(ROWS, s->rows - first));
-        for (size_t j = 0; j < count; j++) {
-            size_t to = ((s->first_row + start + j) * K + kv) * E;
-            memcpy(c->dk + to, work.dk + j * E, E * sizeof(float));
-            memcpy(c->dv + to, work.dv + j * E, E * sizeof(float));
-        }
+/* All rows of a segment that see the page, for all query heads of its key/value head. */
+static void segment_backward(const backward_call *c, const k_segment *s, page_work *work, const float *keys, size_t kv,
+                             size_t start, size_t count) {
+    const size_t heads = c->shape.heads / c->shape.kv_heads;
+    const size_t earliest = start > s->first_position ? start - s->first_position : 0;
+    for (size_t head = kv * heads; head < (kv + 1) * heads; head++)
+        for (size_t first = earliest; first < s->rows; first += ROWS)
+            tile_backward(c, s, work, keys, head, start, count, first, least(ROWS, s->rows - first));
+}
+
+/* The page of `owner` that starts at position `start`: of the trunk, and then also for the branches that share it, or of
+ * a branch. */
+static void page_backward(const backward_call *c, group g, const k_segment *owner, page_work *work, size_t kv,
+                          size_t start) {
+    const size_t K = c->shape.kv_heads, E = c->shape.head_dim;
+    const size_t count = least(owner->first_position + owner->rows - start, K_PAGE);
+    const void *page = owner->pages[start / K_PAGE];
+    const float *keys = k_keys(c->table, page, c->shape, kv, work->room);
+    k_transpose(work->keys, keys, E, K_PAGE);
+    k_transpose(work->values, k_values(c->table, page, c->shape, kv, work->dv), K_PAGE, E); /* dv is cleared below */
+    memset(work->dk, 0, count * E * sizeof(float));
+    memset(work->dv, 0, count * E * sizeof(float));
+    segment_backward(c, owner, work, keys, kv, start, count);
+    if (owner == g.trunk && count == K_PAGE)
+        for (const k_segment *s = g.trunk + 1; s < g.end; s++) segment_backward(c, s, work, keys, kv, start, count);
+    for (size_t j = 0; j < count; j++) {
+        const size_t position = start + j;
+        const size_t row = position < owner->first_position ? g.trunk->first_row + position
+                                                            : owner->first_row + position - owner->first_position;
+        const size_t to = (row * K + kv) * E;
+        for (size_t e = 0; e < E; e++) c->dk[to + e] += work->dk[j * E + e];
+        for (size_t e = 0; e < E; e++) c->dv[to + e] += work->dv[j * E + e];
     }
 }
 
+static void head_backward(const backward_call *c, group g, size_t kv) {
+    const size_t K = c->shape.kv_heads, E = c->shape.head_dim;
+    _Alignas(64) page_work work;
+    for (const k_segment *s = g.trunk; s < g.end; s++)
+        for (size_t r = 0; r < s->rows; r++) {
+            memset(c->dk + ((s->first_row + r) * K + kv) * E, 0, E * sizeof(float));
+            memset(c->dv + ((s->first_row + r) * K + kv) * E, 0, E * sizeof(float));
+        }
+    for (const k_segment *s = g.trunk; s < g.end; s++) /* a branch's own pages start with the one it begins in */
+        for (size_t start = s->first_position / K_PAGE * K_PAGE; start < s->first_position + s->rows; start += K_PAGE)
+            page_backward(c, g, s, &work, kv, start);
+}
+
+/* Tasks [begin, end): key/value heads of groups. */
 static void backward_part(const void *arguments, size_t begin, size_t end) {
     const backward_call *c = arguments;
     const size_t K = c->shape.kv_heads;
-    for (size_t task = begin; task < end; task++) head_backward(c, &c->segments[task / K], task % K);
+    const k_segment *last = c->segments + c->count;
+    size_t task = 0;
+    for (group g = {c->segments, NULL}; task < end; g.trunk = g.end) {
+        g.end = group_end(g.trunk, last);
+        for (size_t kv = 0; kv < K; kv++, task++)
+            if (task >= begin && task < end) head_backward(c, g, kv);
+    }
 }
 
 void k_attention_backward(k_context c, float *dq, float *dk, float *dv, const float *d_out, const float *out,
                           const float *log_sum, const float *q, const k_segment *segments, size_t count,
                           k_attention_shape shape) {
-    backward_call call = {c.table, dq, dk, dv, d_out, out, log_sum, q, segments, shape};
-    k_parallel(c.threads, backward_part, &call, count * shape.kv_heads, 1);
+    backward_call call = {c.table, dq, dk, dv, d_out, out, log_sum, q, segments, count, shape};
+    size_t groups = 0;
+    for (size_t i = 0; i < count; i++) groups += i == 0 || segments[i].first_position == 0;
+    k_parallel(c.threads, backward_part, &call, groups * shape.kv_heads, 1);
 }

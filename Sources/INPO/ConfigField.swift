@@ -73,6 +73,9 @@ public struct ConfigField: Sendable {
       }),
     integer("epochs", \.epochs, 1...1000, "passes over the pairs of a round"),
     integer("batch", \.batch, 1...1_000_000, "pairs per optimiser step"),
+    integer(
+      "micro-batch-tokens", \.microBatchTokens, 1...1_000_000,
+      "tokens of one pass of training; as many pairs as fit, each prompt counted once, go together"),
     choice("optimizer", \.optimizer, "the optimiser: adamw, adamw-8bit (moments in bytes), sgd (momentum 0.9) or lion"),
     number("weight-decay", \.weightDecay, 0...1, "weight decay, apart from the gradient"),
     number(

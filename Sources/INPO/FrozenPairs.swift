@@ -63,18 +63,23 @@ extension PairRecord {
     ![referenceChosenLogps, referenceRejectedLogps, lastChosenLogps, lastRejectedLogps].contains(nil)
   }
 
-  /// - Throws: `PairError` for a pair without token ids or frozen log-probs.
-  public func trainingPair() throws -> TrainingPair {
+  /// The token ids: the prompt, then the chosen and the rejected answer.
+  /// - Throws: `PairError.notEncoded` for a pair without them.
+  public func group() throws -> ScoredGroup {
     guard let promptIDs, let chosenIDs, let rejectedIDs, !promptIDs.isEmpty, !chosenIDs.isEmpty, !rejectedIDs.isEmpty
     else { throw PairError.notEncoded }
+    return ScoredGroup(prompt: promptIDs, answers: [chosenIDs, rejectedIDs])
+  }
+
+  /// - Throws: `PairError` for a pair without token ids or frozen log-probs.
+  public func trainingPair() throws -> TrainingPair {
+    let group = try group()
     guard let referenceChosenLogps, let referenceRejectedLogps, let lastChosenLogps, let lastRejectedLogps else {
       throw PairError.notFrozen
     }
     var pair = TrainingPair(
-      chosen: ScoredSequence(prompt: promptIDs, answer: chosenIDs),
-      rejected: ScoredSequence(prompt: promptIDs, answer: rejectedIDs), referenceChosen: referenceChosenLogps,
-      referenceRejected: referenceRejectedLogps, lastChosen: lastChosenLogps, lastRejected: lastRejectedLogps,
-      probability: probability)
+      group, referenceChosen: referenceChosenLogps, referenceRejected: referenceRejectedLogps,
+      lastChosen: lastChosenLogps, lastRejected: lastRejectedLogps, probability: probability)
     if case .string(let text) = id { pair.id = text } else { pair.id = try id.map { try JSONLines.text($0) } }
     return pair
   }

@@ -188,8 +188,7 @@ public final class INPORun {
       heldOut: heldOut, folder: files.path, fingerprints: fingerprints)
     if number == 1 {
       observer.onNote(
-        "Training keeps \(trainer.plan.keptBlocks) of \(trainer.plan.blocks) blocks' activations: "
-          + "\((trainer.plan.activationBytes + trainer.plan.adapterBytes) >> 20) MiB beside the model")
+        "Training takes \(trainer.plan.bytes >> 20) MiB beside the model; \(trainer.plan.keeping)")
     }
     observer.onPhase(number, .train, trainer.totalSteps)
     try trainer.run(

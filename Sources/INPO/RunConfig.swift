@@ -48,6 +48,8 @@ public struct RunConfig: Equatable, Sendable {
   public var warmUp = Schedule.WarmUp.ratio(0.03)
   public var epochs = 2
   public var batch = 32
+  /// Rows of one pass of training.
+  public var microBatchTokens = MicroBatches.defaultTokens
   public var optimizer = OptimizerName.adamW
   public var weightDecay = 0.0
   /// The learning rate of B over that of A.
@@ -134,7 +136,8 @@ extension TrainerOptions {
   /// The training settings of a run file.
   public init(_ config: RunConfig, memory: Int, startsAtLast: Bool) {
     self.init(
-      batch: config.batch, epochs: config.epochs, schedule: config.makeSchedule(),
+      batch: config.batch, microBatchTokens: config.microBatchTokens, epochs: config.epochs,
+      schedule: config.makeSchedule(),
       optimizer: config.optimizer.choice(weightDecay: config.weightDecay), loraPlusRatio: config.loraPlusRatio,
       dropout: config.dropout,
       maximumGradNorm: config.maxGradNorm == 0 ? nil : config.maxGradNorm, seed: config.seed,

@@ -14,15 +14,15 @@ struct BlockBackward {
   ///   - dt: room for the gradients of everything on the tape.
   ///   - needsInput: false for the lowest adapted block, below which no gradient is used: `d` is then left unfinished.
   func callAsFunction(
-    _ block: Int, _ d: Matrix, at x: Matrix, on t: BlockTape, room dt: BlockTape, segments: SegmentList,
-    angles: RotaryAngles, rows: Int, needsInput: Bool
+    _ block: Int, _ d: Matrix, at x: Matrix, on t: BlockTape, room dt: BlockTape, at place: BlockRows, needsInput: Bool
   ) {
-    let (kernels, model) = (forward.kernels, forward.model)
+    let (kernels, model, rows) = (forward.kernels, forward.model, place.rows)
     let (config, weights) = (model.config, model.blocks[block])
     func backward(_ layer: LoRATarget, _ dx: Matrix?, from dy: Matrix, at x: Matrix) {
       LinearLayer(weight: weights[layer], kernels: kernels).backward(
-        dx, from: dy, at: x, slot: policy.slot(layer, block), low: t.low(layer), dLow: dt.low(layer),
-        gradients.pair(layer.tensorName(block: block)), rows: rows, dropout: t.dropout)
+        dx, from: dy, at: x, slot: policy.slot(layer, block), low: t.low(layer),
+        gradients.pair(layer.tensorName(block: block)), rows: rows,
+        dropout: t.dropout)
     }
 
     // 12: the residual stream passes `d` on as it is
@@ -38,10 +38,10 @@ struct BlockBackward {
     dt.attnOut.matrix.clear()
     backward(.attnOutput, dt.attnOut.matrix, from: d, at: t.attnOut.matrix)  // 6
     kernels.attentionBackward(  // 5, 4
-      dq: dt.q, dk: dt.k, dv: dt.v, dt.attnOut.matrix, t.attnOut.matrix, t.logSum, t.q, segments, forward.shape)
+      dq: dt.q, dk: dt.k, dv: dt.v, dt.attnOut.matrix, t.attnOut.matrix, t.logSum, t.q, place.attended, forward.shape)
     for (dx, heads) in [(dt.k, config.kvHeadCount), (dt.q, config.headCount)] {  // 3
       kernels.rope(
-        dx, cosines: angles.cosines, sines: angles.sines, rows: rows, heads: heads,
+        dx, cosines: place.angles.cosines, sines: place.angles.sines, rows: rows, heads: heads,
         inverse: true)
     }
     let dNorm = needsInput ? dt.attnNorm.matrix : nil

@@ -49,7 +49,7 @@ public final class ForwardPass {
   /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
   public static func bytes(_ config: LlamaConfig, ranks: Int = 0, maximumRows: Int) -> Int {
     let perRow =
-      BlockTape.bytesPerRow(config, ranks: ranks) + 3 * config.dim * 4
+      BlockTape.RowBytes(config).all + (3 * config.dim + ranks) * MemoryLayout<Float>.stride
       + QuantizedRows.bytes(values: BlockTape.widest(config))
     return maximumRows * perRow
   }
@@ -152,9 +152,7 @@ public final class ForwardPass {
     for layer in tape.low.indices { tape.low[layer] = low }
     model.embed(pieces.lazy.flatMap(\.tokens), into: x)
     for b in 0..<model.config.blockCount {
-      block(
-        b, next, from: x, on: tape, segments: layout.segments(block: b), policies: layout.policies, angles: angles,
-        rows: layout.rows)
+      block(b, next, from: x, on: tape, at: layout.rows(block: b, angles))
       swap(&x, &next)
     }
   }
@@ -181,12 +179,13 @@ struct RowLayout {
     policies = [PolicyRows](parts.lazy.map { ($0.sequence.policy, $0.rows) })
   }
 
-  func segments(block: Int) -> SegmentList {
-    SegmentList(
+  func rows(block: Int, _ angles: RotaryAngles) -> BlockRows {
+    let segments = SegmentList(
       parts.map {
         .init(
           firstRow: $0.firstRow, rows: $0.rows, firstPosition: $0.firstPosition, pages: $0.sequence.pages(block: block))
       })
+    return BlockRows(rows: rows, policies: policies, angles: angles, attended: segments, written: segments)
   }
 }
 

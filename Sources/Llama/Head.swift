@@ -11,6 +11,15 @@ public struct Head {
 
   public init(_ model: LlamaModel) { self.model = model }
 
+  /// Bytes of working memory, backward included, beside what is given and returned.
+  static func bytes(_ config: LlamaConfig, rows: Int) -> Int {
+    let float = MemoryLayout<Float>.stride
+    let perRow =
+      float * (2 * config.dim + Kernels.vocabularyTile)
+      + QuantizedRows.bytes(values: QuantizedRows.room(columns: config.dim))
+    return min(rows, rowChunk) * perRow
+  }
+
   /// What the backward needs of a forward.
   struct Tape {
     let targets: Buffer<UInt32>

@@ -28,11 +28,12 @@ struct LinearLayer {
   /// `dx += dy W + (dy B)(sA)`, `dB += dyᵀ low`, `dA += s (dy B)ᵀ x`, all rows under one policy. A nil `dx` is a gradient
   /// nobody needs. What dropout took from x in the forward, the adapter's part of `dx` loses too.
   func backward(
-    _ dx: Matrix?, from dy: Matrix, at x: Matrix, slot: Policy.Slot?, low: Matrix?, dLow: Matrix?,
+    _ dx: Matrix?, from dy: Matrix, at x: Matrix, slot: Policy.Slot?, low: Matrix?,
     _ gradient: LoRAGradients.Pair?, rows: Int, dropout: DropoutRows? = nil
   ) {
     if let dx { kernels.linearBackward(dx, dy, weight, rows: rows) }
-    guard let slot, let low, let dLow, let gradient else { return }
+    guard let slot, let low, let gradient else { return }
+    let dLow = Matrix(rows, slot.rank)
     kernels.gemm(dLow, dy, slot.module.b, rows: 0..<rows, accumulate: false)
     kernels.outer(gradient.b, dy, low, tokens: rows, scale: 1)
     innerBackward(dx, from: dLow, at: x, slot, gradient, rows: rows, dropout)

@@ -1,33 +1,34 @@
 import Tensors
 
-/// A token sequence whose tail is scored: `tokens[answer]` are the targets, everything before them is the prompt.
-public struct ScoredSequence: Equatable, Sendable {
-  public let tokens: [TokenID]
-  /// Index of the first target; at least 1.
-  public let answerStart: Int
-  public var answer: ArraySlice<TokenID> { tokens[answerStart...] }
-
-  /// - Precondition: both parts hold at least one token.
-  public init(prompt: [TokenID], answer: [TokenID]) {
-    precondition(!prompt.isEmpty && !answer.isEmpty, "a scored sequence needs a prompt and an answer")
-    tokens = prompt + answer
-    answerStart = prompt.count
-  }
-}
-
-/// Forward and backward over whole sequences: log-probs of the answers, then gradients of A and B.
+/// Forward and backward over scored groups: log-probs of the answers, then gradients of A and B.
 ///
-/// The forward is the forward of `ForwardPass`, bit for bit; it keeps the tapes of the first `kept` blocks, and the inputs of
-/// all. The other blocks are computed again when the backward comes to them.
+/// The forward is the forward of `ForwardPass`, bit for bit, whatever is packed into one pass and though a prompt is run once for
+/// all its answers. It keeps the inputs of all blocks, and of the last ones as much as `kept` says; the rest of their tapes is
+/// computed again when the backward comes to it.
 public final class TrainingPass {
+  /// How many blocks, counted from the last, keep the activations of their attention and of their feed-forward.
+  public struct Kept: Equatable, Sendable {
+    public var attention: Int
+    public var feedForward: Int
+
+    public init(attention: Int, feedForward: Int) {
+      self.attention = attention
+      self.feedForward = feedForward
+    }
+
+    /// Everything is computed again.
+    public static let nothing = Kept(attention: 0, feedForward: 0)
+    public static func all(of model: LlamaModel) -> Kept {
+      Kept(attention: model.config.blockCount, feedForward: model.config.blockCount)
+    }
+  }
+
   public let policy: Policy
   public let gradients: LoRAGradients
   public let maximumRows: Int
-  private let kept: Int
   private let head: Head
   private let block: BlockForward
   private let tapes: [BlockTape]
-  private let spare: BlockTape
   private let room: BlockTape
   /// `inputs[b] [T, D]` goes into block `b`; the last one is the last block's output.
   private let inputs: [Matrix]
@@ -37,10 +38,7 @@ public final class TrainingPass {
   private lazy var dropoutRoom = Matrix(maximumRows, BlockTape.widest(policy.model.config))
 
   private struct Forwarded {
-    let layout: RowLayout
-    let sequences: [ScoredSequence]
-    /// Rows whose output predicts an answer token.
-    let answerRows: [Int]
+    let layout: GroupLayout
     let unnormed: Matrix
     let normed: HiddenRows
     let inverse: Buffer<Float>
@@ -49,140 +47,134 @@ public final class TrainingPass {
 
   /// - Parameters:
   ///   - policy: has an adapter; its A and B get the gradients.
-  ///   - maximumRows: tokens of all sequences of one pass together.
-  ///   - kept: blocks whose tapes stay in memory, 0 to all.
-  public init(_ policy: Policy, maximumRows: Int, kept: Int) {
+  ///   - maximumRows: rows of all groups of one pass together.
+  public init(_ policy: Policy, maximumRows: Int, kept: Kept) {
     guard let adapter = policy.adapter else { preconditionFailure("training needs an adapter") }
-    let config = policy.model.config
+    let (model, config) = (policy.model, policy.model.config)
     self.policy = policy
     self.maximumRows = maximumRows
-    self.kept = min(kept, config.blockCount)
     gradients = LoRAGradients(adapter)
-    head = Head(policy.model)
-    block = BlockForward(policy.model, rows: maximumRows)
+    head = Head(model)
+    block = BlockForward(model, rows: maximumRows)
     let scratch = QuantizedRows(values: maximumRows * BlockTape.widest(config))
-    func tape() -> BlockTape { BlockTape(policy.model, rows: maximumRows, scratch: scratch) }
-    tapes = (0..<self.kept).map { _ in tape() }
-    spare = tape()
-    room = tape()
+    let spare = BlockTape(model, rows: maximumRows, scratch: scratch)
+    tapes = policy.slots.enumerated().map { b, slots in
+      let fromTheLast = config.blockCount - b
+      var keeps: Set<BlockTape.Half> = []
+      if fromTheLast <= kept.attention { keeps.insert(.attention) }
+      if fromTheLast <= kept.feedForward { keeps.insert(.feedForward) }
+      let tape = BlockTape(model, rows: maximumRows, scratch: scratch, spare: spare, keeps: keeps)
+      tape.low = slots.map { $0.map { Matrix(maximumRows, $0.rank) } }
+      return tape
+    }
+    room = BlockTape(model, rows: maximumRows, scratch: scratch)
     inputs = (0...config.blockCount).map { _ in Matrix(maximumRows, config.dim) }
     angles = RotaryAngles(config, rows: maximumRows)
-    for (b, tape) in tapes.enumerated() { tape.low = matching(tape.low, b) }
   }
 
-  /// Bytes of working memory: what every pass needs, and what each kept block adds.
-  ///
-  /// - Parameters:
-  ///   - ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
-  ///   - drops: with dropout.
-  public static func bytes(
-    _ model: LlamaModel, ranks: Int, maximumRows: Int, drops: Bool = false
-  ) -> (base: Int, perKeptBlock: Int) {
-    let config = model.config
-    let tape = BlockTape.bytesPerRow(config, ranks: ranks)
-    let inputs = (config.blockCount + 2) * config.dim * 4
-    let pages = KVSequence.pageBytes(model) / AttentionShape.pagePositions
-    let head = 2 * config.dim * 4 + Kernels.vocabularyTile * 4
-    let dropped = drops ? BlockTape.widest(config) * 4 : 0
-    let perRow = 2 * tape + inputs + pages + head + dropped + QuantizedRows.bytes(values: BlockTape.widest(config))
-    return (maximumRows * perRow, maximumRows * tape)
-  }
-
-  /// Log-probs of the answer tokens of each sequence, in nats.
+  /// Log-probs of the answer tokens, in nats: `result[group][answer][token]`.
   ///
   /// - Parameter dropout: of the adapter's inputs, in this forward and its backward; nil drops nothing, as everywhere else.
-  /// - Throws: `LlamaError` for a token outside the vocabulary or a sequence beyond the context.
-  public func forward(_ sequences: [ScoredSequence], dropout: Dropout? = nil) throws -> [[Float]] {
+  /// - Throws: `LlamaError` for a token outside the vocabulary or an answer beyond the context.
+  public func forward(_ groups: [ScoredGroup], dropout: Dropout? = nil) throws -> [[[Float]]] {
     let model = policy.model
-    for sequence in sequences {
-      try model.check(sequence.tokens)
-      let needed = sequence.tokens.count - 1
-      guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+    for group in groups {
+      try model.check(group.prompt)
+      for answer in group.answers { try model.check(answer) }
+      guard group.positions <= model.context else {
+        throw LlamaError.contextExceeded(needed: group.positions, limit: model.context)
+      }
     }
-    // The last token predicts nothing that is asked for.
-    let runs = sequences.map { (KVSequence(policy), $0.tokens.dropLast()) }
-    precondition(runs.reduce(0) { $0 + $1.1.count } <= maximumRows, "the sequences exceed \(maximumRows) rows")
-    let layout = RowLayout(runs, angles: angles, model.rotary)
-    let dropped = dropout.map { dropout in
-      DropoutRows(dropout, keys: runs.flatMap { dropout.keys(of: $0.1) }, room: dropoutRoom)
+    let layout = GroupLayout(groups, model.attention)
+    precondition(layout.rows <= maximumRows, "\(layout.rows) rows exceed the \(maximumRows) of this pass")
+    for (row, position) in layout.positions.enumerated() { model.rotary.turn(angles, row: row, to: position) }
+    let dropped = dropout.map { DropoutRows($0, keys: layout.keys(of: $0), room: dropoutRoom) }
+    for tape in tapes { tape.dropout = dropped }
+    model.embed(layout.tokens, into: inputs[0])
+    for b in 0..<model.config.blockCount {
+      block(b, inputs[b + 1], from: inputs[b], on: tapes[b], at: place(layout))
     }
-    for tape in tapes + [spare] { tape.dropout = dropped }
-    model.embed(runs.lazy.flatMap(\.1), into: inputs[0])
-    for b in 0..<model.config.blockCount { forward(b, layout) }
 
-    var answerRows: [Int] = []
-    var firstRow = 0
-    for sequence in sequences {
-      answerRows += (sequence.answerStart - 1..<sequence.tokens.count - 1).map { firstRow + $0 }
-      firstRow += sequence.tokens.count - 1
-    }
-    let unnormed = Matrix(answerRows.count, model.config.dim)
-    let last = inputs[model.config.blockCount]
-    for (i, row) in answerRows.enumerated() { copy(last, row, to: unnormed, i) }
-    let normed = Matrix(answerRows.count, model.config.dim)
-    let inverse = Buffer<Float>(count: answerRows.count)
+    let (targets, last) = (layout.targetRows, inputs[model.config.blockCount])
+    let unnormed = Matrix(targets.count, model.config.dim)
+    for (i, row) in targets.enumerated() { _ = unnormed.row(i).update(from: last.row(row)) }
+    let normed = Matrix(targets.count, model.config.dim)
+    let inverse = Buffer<Float>(count: targets.count)
     model.kernels.rmsNorm(
-      normed, inverse, unnormed, model.outputNorm, eps: model.config.normEpsilon, rows: answerRows.count)
+      normed, inverse, unnormed, model.outputNorm, eps: model.config.normEpsilon, rows: targets.count)
     let hidden = HiddenRows(normed, policy)
     let (logProbs, headTape) = try head.forward(
-      hidden, targets: sequences.flatMap { Array($0.answer) }, dropout: dropped?.rows(answerRows))
-    current = Forwarded(
-      layout: layout, sequences: sequences, answerRows: answerRows, unnormed: unnormed, normed: hidden,
-      inverse: inverse, head: headTape)
-    return split(logProbs, sequences)
+      hidden, targets: layout.targets, dropout: dropped?.rows(layout.targetRows))
+    current = Forwarded(layout: layout, unnormed: unnormed, normed: hidden, inverse: inverse, head: headTape)
+    var rest = logProbs[...]
+    return groups.map { group in
+      group.answers.map { answer in
+        defer { rest = rest.dropFirst(answer.count) }
+        return Array(rest.prefix(answer.count))
+      }
+    }
   }
 
-  /// Adds the gradient of Σ weights[s][t] · logp[s][t] over the last forward's answers to `gradients`.
-  public func backward(weights: [[Float]]) {
+  /// Adds the gradient of Σ weights[g][a][t] · logp[g][a][t] over the last forward's answers to `gradients`.
+  public func backward(weights: [[[Float]]]) {
     guard let f = current else { preconditionFailure("backward needs a forward") }
     let model = policy.model
-    let rows = f.layout.rows
-    let d = Matrix(rows, model.config.dim)
     let dNormed = head.backward(
-      f.normed, tape: f.head, weights: weights.flatMap { $0 }, gradients.pair(TensorName.output))
+      f.normed, tape: f.head, weights: Array(weights.joined().joined()), gradients.pair(TensorName.output))
     let dUnnormed = Matrix(dNormed.rows, dNormed.columns)
     model.kernels.rmsNormBackward(
       dUnnormed, dNormed, f.unnormed, model.outputNorm, f.inverse, rows: dNormed.rows)
-    for (i, row) in f.answerRows.enumerated() { copy(dUnnormed, i, to: d, row) }
+    // The gradient of the residual stream: of `middle` on the way through a block. A prompt's last row has a target in each
+    // answer.
+    let d = room.middle
+    d.clear()
+    for (i, row) in f.layout.targetRows.enumerated() {
+      for (column, value) in dUnnormed.row(i).enumerated() { d.pointer[row * d.columns + column] += value }
+    }
 
     let backward = BlockBackward(forward: block, policy: policy, gradients: gradients)
     let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? model.config.blockCount
     for b in (lowest..<model.config.blockCount).reversed() {
-      if b >= kept { forward(b, f.layout) }
-      room.low = matching(room.low, b)
-      backward(
-        b, d, at: inputs[b], on: tape(b), room: room, segments: f.layout.segments(block: b), angles: angles,
-        rows: rows, needsInput: b > lowest)
+      block.again(b, from: inputs[b], on: tapes[b], at: place(f.layout))
+      backward(b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout), needsInput: b > lowest)
     }
     current = nil
   }
 
-  private func forward(_ b: Int, _ layout: RowLayout) {
-    if b >= kept { spare.low = matching(spare.low, b) }
-    block(
-      b, inputs[b + 1], from: inputs[b], on: tape(b), segments: layout.segments(block: b),
-      policies: layout.policies, angles: angles, rows: layout.rows)
+  private func place(_ layout: GroupLayout) -> BlockRows {
+    BlockRows(
+      rows: layout.rows, policies: [PolicyRows(policy: policy, rows: 0..<layout.rows)], angles: angles,
+      attended: layout.attended, written: layout.written)
   }
+}
 
-  private func tape(_ b: Int) -> BlockTape { b < kept ? tapes[b] : spare }
+extension TrainingPass {
+  /// Bytes a pass works in, beside the adapter and its gradients.
+  public struct Bytes: Equatable, Sendable {
+    /// What every pass needs: the inputs of all blocks, a tape, its gradients, keys and values of one block.
+    public let base: Int
+    /// Outputs and gradients at the targets, and a tile of the vocabulary.
+    public let head: Int
+    /// What each block adds that keeps its attention, or its feed-forward.
+    public let attention: Int
+    public let feedForward: Int
 
-  /// Room for the adapter's inner products in the ranks of block `b`: the old room where it fits.
-  private func matching(_ low: [Matrix?], _ b: Int) -> [Matrix?] {
-    zip(low, policy.slots[b]).map { old, slot in
-      guard let rank = slot?.rank else { return nil }
-      return old?.columns == rank ? old : Matrix(maximumRows, rank)
-    }
-  }
-
-  private func copy(_ from: Matrix, _ row: Int, to: Matrix, _ target: Int) {
-    (to.pointer + target * to.columns).update(from: from.pointer + row * from.columns, count: to.columns)
-  }
-
-  private func split(_ values: [Float], _ sequences: [ScoredSequence]) -> [[Float]] {
-    var rest = values[...]
-    return sequences.map { sequence in
-      defer { rest = rest.dropFirst(sequence.answer.count) }
-      return Array(rest.prefix(sequence.answer.count))
+    /// - Parameters:
+    ///   - ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
+    ///   - targets, pages: most answer tokens and pages of one pass.
+    ///   - drops: with dropout.
+    public init(_ model: LlamaModel, ranks: Int, maximumRows: Int, targets: Int, pages: Int, drops: Bool = false) {
+      let (config, float) = (model.config, MemoryLayout<Float>.stride)
+      let tape = BlockTape.RowBytes(config)
+      let residuals = float * (config.blockCount + 2) * config.dim
+      let low = float * config.blockCount * ranks
+      let perRow =
+        2 * tape.all + residuals + low + float * config.headDim
+        + QuantizedRows.bytes(values: BlockTape.widest(config)) + (drops ? float * BlockTape.widest(config) : 0)
+      base = maximumRows * perRow + pages * model.attention.pageBytes
+      head = targets * float * 4 * config.dim + Head.bytes(config, rows: targets)
+      attention = maximumRows * tape.attention
+      feedForward = maximumRows * tape.feedForward
     }
   }
 }

@@ -89,6 +89,15 @@ public struct SegmentList {
   /// Rows a matrix needs to hold every run.
   var rows: Int { segments.map { $0.firstRow + $0.rows }.max() ?? 0 }
 
+  /// Whether each segment starts at position 0 or, as a branch, where the last one that did ends.
+  var areGroups: Bool {
+    var end: Int?
+    return segments.allSatisfy { segment in
+      if segment.firstPosition == 0 { end = segment.rows }
+      return segment.firstPosition == 0 || segment.firstPosition == end
+    }
+  }
+
   func withC(_ body: (UnsafePointer<k_segment>?, Int) -> Void) {
     let pages = segments.flatMap { $0.pages.map(Optional.some) }
     pages.withUnsafeBufferPointer { all in

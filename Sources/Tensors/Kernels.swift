@@ -154,6 +154,7 @@ public struct Kernels: @unchecked Sendable {
     segments.withC { k_attention(context, out.pointer, logSum?.pointer, q.pointer, $0, $1, shape.c) }
   }
 
+  /// - Precondition: the segments are whole sequences, each perhaps followed by branches that start where it ends.
   public func attentionBackward(
     dq: Matrix, dk: Matrix, dv: Matrix, _ dOut: Matrix, _ out: Matrix, _ logSum: Matrix, _ q: Matrix,
     _ segments: SegmentList, _ shape: AttentionShape
@@ -161,6 +162,7 @@ public struct Kernels: @unchecked Sendable {
     for matrix in [dq, dOut, out, q] { check(segments, matrix, shape.heads * shape.headDim) }
     for matrix in [dk, dv] { check(segments, matrix, shape.kvHeads * shape.headDim) }
     check(segments, logSum, shape.heads)
+    precondition(segments.areGroups, "attention: a branch does not start where the sequence before it ends")
     segments.withC {
       k_attention_backward(
         context, dq.pointer, dk.pointer, dv.pointer, dOut.pointer, out.pointer, logSum.pointer, q.pointer, $0, $1,

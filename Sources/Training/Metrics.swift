@@ -13,7 +13,8 @@ public struct MetricsRecord: MetricsLine, Equatable, Sendable {
   /// Before clipping.
   public var gradNorm: Double
   public var learningRate: Double
-  /// Answer and prompt tokens trained on so far.
+  /// Answer and prompt tokens trained on so far. A prompt counts with each answer, though it is run once for both: as in trainers
+  /// that run it twice.
   public var numTokens: Int
   public var chosenLogps: Double
   public var rejectedLogps: Double
@@ -24,6 +25,7 @@ public struct MetricsRecord: MetricsLine, Equatable, Sendable {
   public var rewardAccuracies: Double
   public var h: Double
   public var target: Double?
+  /// Of the step, counted likewise.
   public var tokensPerSecond: Double
   /// Seconds since the start of the run, and to its end at this pace.
   public var elapsed: Double

@@ -9,6 +9,8 @@ import Tensors
 public struct TrainerOptions: Sendable {
   /// Pairs of one optimiser step. The gradient is their mean, whatever the last batch of an epoch holds.
   public var batch: Int
+  /// Rows of one pass, a pair's prompt counted once: as many whole pairs as fit go through together. Decides rounding.
+  public var microBatchTokens: Int
   public var epochs: Int
   public var schedule: Schedule
   public var optimizer: OptimizerChoice
@@ -35,14 +37,18 @@ public struct TrainerOptions: Sendable {
   /// The policy starts as π_t: its first log-probs must be the frozen ones, to the bit.
   public var startsAtLast: Bool
 
+  /// Optimiser steps over so many pairs.
+  public func steps(pairs: Int) -> Int { epochs * ((pairs + batch - 1) / batch) }
+
   public init(
-    batch: Int, epochs: Int, schedule: Schedule, optimizer: OptimizerChoice = .adamW(), loraPlusRatio: Double = 1,
-    dropout: Double = 0,
+    batch: Int, microBatchTokens: Int = MicroBatches.defaultTokens, epochs: Int, schedule: Schedule,
+    optimizer: OptimizerChoice = .adamW(), loraPlusRatio: Double = 1, dropout: Double = 0,
     maximumGradNorm: Double? = 1, seed: UInt64 = 0, checkpointSteps: Int? = nil, checkpointMinutes: Double? = nil,
     memory: Int, rewardScale: Double,
     startsAtLast: Bool
   ) {
     self.batch = batch
+    self.microBatchTokens = microBatchTokens
     self.epochs = epochs
     self.schedule = schedule
     self.optimizer = optimizer
@@ -92,7 +98,7 @@ public final class Trainer {
   ) throws {
     guard !pairs.isEmpty else { throw TrainerError.noPairs }
     guard let adapter = policy.adapter, !adapter.modules.isEmpty else { throw TrainerError.noAdapter }
-    guard options.batch > 0, options.epochs > 0 else { throw TrainerError.nothingToDo }
+    guard options.batch > 0, options.microBatchTokens > 0, options.epochs > 0 else { throw TrainerError.nothingToDo }
     self.policy = policy
     self.pairs = pairs
     self.loss = loss
@@ -101,15 +107,13 @@ public final class Trainer {
     self.heldOut = heldOut
     checkpoints = CheckpointFolder(folder + "/checkpoint", keep: options.checkpointKeep)
     state = Checkpoint.State(seed: options.seed, fingerprints: fingerprints)
-    plan = try TrainingPlan(
-      policy, pairs: pairs + (heldOut?.pairs ?? []), budget: options.memory, optimizer: options.optimizer,
-      drops: options.dropout > 0)
-    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
+    plan = try TrainingPlan(policy, groups: (pairs + (heldOut?.pairs ?? [])).map(\.group), options: options)
+    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.kept)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
     optimizer = options.optimizer.make(
       counts: parameters.map(\.values.count), rateScales: adapter.modules.flatMap { _ in [1, options.loraPlusRatio] })
-    totalSteps = options.epochs * ((pairs.count + options.batch - 1) / options.batch)
+    totalSteps = options.steps(pairs: pairs.count)
   }
 
   private var perEpoch: Int { totalSteps / options.epochs }
@@ -133,7 +137,7 @@ public final class Trainer {
   ///   - onStep: after every step.
   ///   - onEvaluation: after every evaluation on the held-out pairs, with whether it is the best so far.
   ///   - onNote: gets a sentence about a damaged checkpoint that was passed over.
-  ///   - isCancelled: asked between pairs; true writes a checkpoint and ends with `CancellationError`.
+  ///   - isCancelled: asked between passes; true writes a checkpoint and ends with `CancellationError`.
   /// - Throws: `TrainerError`, `CheckpointError`, `MetricsError`, `FileError`, `LlamaError`, `CancellationError`.
   public func run(
     resume: Bool, onStep: (MetricsRecord) -> Void = { _ in },
@@ -205,8 +209,8 @@ public final class Trainer {
     var sums = BatchSums(pairs: pairs.count, rewardScale: options.rewardScale)
     for pair in pairs {
       if isCancelled() { return nil }
-      let logProbs = try pass.forward([pair.chosen, pair.rejected])
-      let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
+      let answers = try pass.forward([pair.group])[0]
+      let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
       let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
       sums.add(pair, outcome, chosen: chosen, rejected: rejected)
     }
@@ -222,21 +226,25 @@ public final class Trainer {
   private func accumulate(_ batch: ArraySlice<Int>, isFirst: Bool, isCancelled: () -> Bool) throws -> BatchSums? {
     pass.gradients.clear()
     var sums = BatchSums(pairs: batch.count, rewardScale: options.rewardScale)
-    for index in batch {
+    let indices = Array(batch)
+    for part in plan.microBatches.ranges(indices.map { pairs[$0].group.rows }) {
       if isCancelled() { return nil }
-      let pair = pairs[index]
+      let groups = indices[part].map { pairs[$0].group }
       // Frozen log-probs are those of the whole policy, of which a forward with dropout is only a part.
       let isCompared = isFirst && options.startsAtLast
-      if isCompared && dropout != nil { try compare(index, pair, pass.forward([pair.chosen, pair.rejected])) }
-      let logProbs = try pass.forward([pair.chosen, pair.rejected], dropout: dropout)
-      if isCompared && dropout == nil { try compare(index, pair, logProbs) }
-      let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
-      let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
-      let slope = Float(outcome.dPolicy / Double(batch.count))
-      pass.backward(weights: [
-        logProbs[0].map { _ in slope }, logProbs[1].map { _ in -slope },
-      ])
-      sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+      if isCompared && dropout != nil { try compare(indices[part], pass.forward(groups)) }
+      let logProbs = try pass.forward(groups, dropout: dropout)
+      if isCompared && dropout == nil { try compare(indices[part], logProbs) }
+      var weights: [[[Float]]] = []
+      for (index, answers) in zip(indices[part], logProbs) {
+        let pair = pairs[index]
+        let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
+        let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
+        let slope = Float(outcome.dPolicy / Double(batch.count))
+        weights.append(zip(answers, [slope, -slope]).map { answer, slope in answer.map { _ in slope } })
+        sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+      }
+      pass.backward(weights: weights)
     }
     return sums
   }
@@ -246,11 +254,14 @@ public final class Trainer {
     options.dropout > 0 ? Dropout(rate: options.dropout, seed: options.seed, step: position) : nil
   }
 
-  private func compare(_ index: Int, _ pair: TrainingPair, _ logProbs: [[Float]]) throws {
-    let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
-    guard chosen == pair.lastChosen, rejected == pair.lastRejected else {
-      throw TrainerError.frozenMismatch(
-        pair: index, found: [chosen, rejected], frozen: [pair.lastChosen, pair.lastRejected])
+  private func compare(_ indices: ArraySlice<Int>, _ logProbs: [[[Float]]]) throws {
+    for (index, answers) in zip(indices, logProbs) {
+      let pair = pairs[index]
+      let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
+      guard chosen == pair.lastChosen, rejected == pair.lastRejected else {
+        throw TrainerError.frozenMismatch(
+          pair: index, found: [chosen, rejected], frozen: [pair.lastChosen, pair.lastRejected])
+      }
     }
   }
 

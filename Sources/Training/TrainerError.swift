@@ -4,7 +4,8 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
   case noPairs
   case noAdapter
   case nothingToDo
-  case memory(needs: Int, has: Int)
+  /// `longestPair` rows, which are the least a pass can have, would need `needsForIt` bytes.
+  case memory(needs: Int, has: Int, longestPair: Int, needsForIt: Int)
   case frozenMismatch(pair: Int, found: [Double], frozen: [Double])
   case diverged(step: Int, skipped: Int, pairs: [Int])
   case otherRun(path: String, what: String)
@@ -15,10 +16,11 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .noPairs: "There are no pairs to train on. Give a file with at least one pair, or sample more prompts."
     case .noAdapter: "The policy has no adapter to train. Start a fresh one or name one with --policy."
-    case .nothingToDo: "Batch and epochs must be at least 1."
-    case .memory(let needs, let has):
-      "Training needs at least \(mib(needs)) MiB beside the model, the budget is \(mib(has)) MiB. Raise --memory, lower "
-        + "--rank, or leave out the longest pairs."
+    case .nothingToDo: "Batch, micro-batch tokens and epochs must be at least 1."
+    case .memory(let needs, let has, let longestPair, let needsForIt):
+      "Training needs at least \(mib(needs)) MiB beside the model, the budget is \(mib(has)) MiB. Raise --memory, "
+        + (needsForIt < needs ? "lower --micro-batch-tokens (\(longestPair) needs \(mib(needsForIt)) MiB), " : "")
+        + "lower --rank, or leave out the longest pairs (of up to \(longestPair) tokens)."
     case .frozenMismatch(let pair, let found, let frozen):
       "Pair \(pair) has frozen log-probs \(frozen), but the policy it starts from gives \(found). They were made by another "
         + "policy, model or precision: freeze them again with the policy you train."

@@ -2,8 +2,8 @@ import Llama
 
 /// One preference pair, ready to train on: token ids and the frozen log-probs of both answers.
 public struct TrainingPair: Equatable, Sendable {
-  public let chosen: ScoredSequence
-  public let rejected: ScoredSequence
+  /// The prompt, then the chosen and the rejected answer.
+  public let group: ScoredGroup
   /// Sums over the answer's tokens under π_ref and π_t, in nats.
   public let referenceChosen: Double
   public let referenceRejected: Double
@@ -14,12 +14,13 @@ public struct TrainingPair: Equatable, Sendable {
   /// The record's own name, for messages and files about it.
   public var id: String?
 
+  /// - Precondition: the group has two answers.
   public init(
-    chosen: ScoredSequence, rejected: ScoredSequence, referenceChosen: Double, referenceRejected: Double,
-    lastChosen: Double, lastRejected: Double, probability: Double? = nil
+    _ group: ScoredGroup, referenceChosen: Double, referenceRejected: Double, lastChosen: Double, lastRejected: Double,
+    probability: Double? = nil
   ) {
-    self.chosen = chosen
-    self.rejected = rejected
+    precondition(group.answers.count == 2, "a pair has two answers, not \(group.answers.count)")
+    self.group = group
     self.referenceChosen = referenceChosen
     self.referenceRejected = referenceRejected
     self.lastChosen = lastChosen
@@ -27,8 +28,8 @@ public struct TrainingPair: Equatable, Sendable {
     self.probability = probability
   }
 
-  /// Tokens of both sequences, prompts counted with each answer.
-  public var tokens: Int { chosen.tokens.count + rejected.tokens.count }
+  /// Tokens of both sequences, the prompt counted with each answer as if it were not shared.
+  public var tokens: Int { group.tokens }
 
   func margins(policyChosen: Double, policyRejected: Double) -> PairMargins {
     PairMargins(

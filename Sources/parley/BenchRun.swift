@@ -28,13 +28,19 @@ struct BenchRun {
     case .score(let sequences, let prompt, let answer):
       let scorer = Scorer(try Policy(model))
       let requests = (0..<sequences).map { index in
-        let sequence = scored(prompt, answer, stream: index)
-        return ScoreRequest(prompt: Array(sequence.tokens[..<prompt]), responses: [Array(sequence.answer)])
+        let ids = randomTokens(prompt + answer, stream: index)
+        return ScoreRequest(prompt: Array(ids[..<prompt]), responses: [Array(ids[prompt...])])
       }
       return try time(workload, tokens: sequences * (prompt + answer)) { _ = try scorer.logProbs(requests) }
     case .train(let pairs, let prompt, let answer):
       let step = try LoRAStep(
-        model, pairs: (0..<pairs).map { [scored(prompt, answer, stream: $0), scored(prompt, answer, stream: -1 - $0)] })
+        model,
+        pairs: (0..<pairs).map { index in
+          let ids = randomTokens(prompt + 2 * answer, stream: index)
+          return ScoredGroup(
+            prompt: Array(ids[..<prompt]),
+            answers: [Array(ids[prompt..<(prompt + answer)]), Array(ids[(prompt + answer)...])])
+        })
       return try time(workload, tokens: 2 * pairs * (prompt + answer), step.run)
     }
   }
@@ -86,13 +92,8 @@ struct BenchRun {
       peakResidentMib: PeakMemory.mebibytes)
   }
 
-  private func scored(_ prompt: Int, _ answer: Int, stream: Int) -> ScoredSequence {
-    let ids = randomTokens(prompt + answer, stream: UInt64(bitPattern: Int64(stream)))
-    return ScoredSequence(prompt: Array(ids[..<prompt]), answer: Array(ids[prompt...]))
-  }
-
-  private func randomTokens(_ count: Int, stream: UInt64 = 0) -> [TokenID] {
-    let random = CounterRandom(seed: 1, stream)
+  private func randomTokens(_ count: Int, stream: Int = 0) -> [TokenID] {
+    let random = CounterRandom(seed: 1, UInt64(stream))
     return (0..<count).map { TokenID(random.bits(UInt64($0)) % UInt64(model.vocabularySize)) }
   }
 }

@@ -69,7 +69,7 @@ struct ModelFacts: Encodable {
     /// One sequence of 2048 positions, or of the whole context if that is less.
     let generate: Int
     let score: Int
-    /// A pair of 512 tokens each, rank 16 on all layers, every block computed again in the backward.
+    /// A pair, prompt and answers of 256 tokens each; rank 16 on all layers, every block computed again in the backward.
     let train: Int
   }
 
@@ -173,12 +173,14 @@ extension ModelFacts.Memory {
     let adapter = model.blockLayers.reduce(0) {
       $0 + TrainingPlan.adapterBytes(rank: rank, inputs: $1.columns, outputs: $1.rows)
     }
-    let training = TrainingPass.bytes(
-      model, ranks: rank * LoRATarget.inBlock.count, maximumRows: 2 * rows)
+    let tokens = [TokenID](repeating: 0, count: 256)
+    let pair = ScoredGroup(prompt: tokens, answers: [tokens, tokens])
+    let training = TrainingPass.Bytes(
+      model, ranks: rank * LoRATarget.inBlock.count, maximumRows: pair.rows, targets: pair.targets, pages: pair.pages)
     self.weights = weights
     generate = forward + pages(min(model.context, 2048))
     score = forward + pages(rows)
-    train = training.base + adapter
+    train = training.base + training.head + adapter
   }
 }
 

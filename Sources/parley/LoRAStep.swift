@@ -9,26 +9,26 @@ import Training
 struct LoRAStep {
   static let rank = 16
 
-  private let pairs: [[ScoredSequence]]
+  private let pairs: [ScoredGroup]
+  private let plan: TrainingPlan
   private let policy: Policy
   private let pass: TrainingPass
   private let parameters: [Buffer<Float>]
   private let gradients: [Buffer<Float>]
   private let optimizer: AdamW
 
-  /// - Parameter pairs: two sequences each. They keep as many activations as the training commands would by default.
+  /// - Parameter pairs: two answers each. They keep as many activations as the training commands would by default.
   /// - Throws: `TrainerError.memory`.
-  init(_ model: LlamaModel, pairs: [[ScoredSequence]]) throws {
+  init(_ model: LlamaModel, pairs: [ScoredGroup]) throws {
     let adapter = LoRAAdapter.fresh(
       architecture: "llama", rank: Self.rank, alpha: Float(2 * Self.rank), seed: 1, shapes: model.blockLayers)
     self.pairs = pairs
     policy = try Policy(model, adapter: adapter)
-    let frozen = pairs.map {
-      TrainingPair(
-        chosen: $0[0], rejected: $0[1], referenceChosen: 0, referenceRejected: 0, lastChosen: 0, lastRejected: 0)
-    }
-    let plan = try TrainingPlan(policy, pairs: frozen, budget: INPORun.defaultMemory)
-    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.keptBlocks)
+    var config = RunConfig()
+    config.batch = pairs.count
+    plan = try TrainingPlan(
+      policy, groups: pairs, options: TrainerOptions(config, memory: INPORun.defaultMemory, startsAtLast: true))
+    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.kept)
     parameters = adapter.modules.flatMap { [$0.a.buffer, $0.b.buffer] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
     optimizer = AdamW(counts: parameters.map(\.count))
@@ -36,11 +36,14 @@ struct LoRAStep {
 
   func run() throws {
     pass.gradients.clear()
-    for pair in pairs {
-      let logProbs = try pass.forward(pair)
-      // The slope of a logistic loss in a margin of 0.
-      let slope = 0.5 / Float(pairs.count)
-      pass.backward(weights: zip(logProbs, [slope, -slope]).map { values, weight in values.map { _ in weight } })
+    // The slope of a logistic loss in a margin of 0.
+    let slope = 0.5 / Float(pairs.count)
+    for range in plan.microBatches.ranges(pairs.map(\.rows)) {
+      let logProbs = try pass.forward(Array(pairs[range]))
+      pass.backward(
+        weights: logProbs.map { answers in
+          zip(answers, [slope, -slope]).map { values, weight in values.map { _ in weight } }
+        })
     }
     _ = GradientNorm.clip(gradients, to: 1)
     optimizer.update(parameters, gradients: gradients, learningRate: 1e-4)

@@ -1,7 +1,8 @@
-/// The most memory this process has held, pages of mapped files included.
+/// What this process holds in memory.
 
 import Foundation
 
+/// The most it has held, pages of mapped files included.
 enum PeakMemory {
   /// Counts anew from what is held now. Linux can; elsewhere the peak stays that of the whole process.
   static func reset() {
@@ -18,5 +19,16 @@ enum PeakMemory {
       getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     #endif
     return Double(usage.ru_maxrss) / unit
+  }
+}
+
+/// What it holds now.
+enum ResidentMemory {
+  /// Bytes, pages of mapped files included; 0 where the system does not tell.
+  static var bytes: Int {
+    // All pages of its address space, then those in memory.
+    let counts = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ")
+    guard let counts, counts.count > 1, let resident = Int(counts[1]) else { return 0 }
+    return resident * Int(getpagesize())
   }
 }

@@ -38,16 +38,24 @@ struct Train: ParsableCommand {
   @Flag(help: "Go on from the last checkpoint; the end is the same to the bit.")
   var resume = false
 
+  @Flag(help: "Say what training would need in memory and time, and stop. Writes nothing.")
+  var plan = false
+
   func run() throws {
     try settings.check(startsFresh: policy == nil)
     try settings.checkHeldOut()
     let config = try RunConfig(options: settings.given)
     let adapterPath = out + "/adapter.gguf"
-    if !resume && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") { throw RunError.folderExists(out) }
+    if !resume && !plan && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") {
+      throw RunError.folderExists(out)
+    }
     let session = try Session(model, noise, raw: raw)
+    let program = ResidentMemory.bytes
+    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
+    let options = TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true)
+    if plan { return try show(options, try Policy(session.model, adapter: start), session, program: program) }
     let digest = try Fingerprint.of(file: model.path)
     let base = try reference == "base" ? nil : LoRAAdapter.read(gguf: reference)
-    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
@@ -72,11 +80,18 @@ struct Train: ParsableCommand {
         fingerprints["held-out pairs"] = try Fingerprint.of(file: out + "/eval-pairs.jsonl")
         return try HeldOut(config, pairs: frozen)
       }
+      PeakMemory.reset()
       let trainer = try Trainer(
         frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
-        options: TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true),
+        options: options,
         heldOut: heldOut, folder: out, fingerprints: fingerprints)
       try train(trainer)
+      if !noise.quiet {
+        let planned = TrainingForecast(trainer.plan, session, program: program).bytes
+        note(
+          "Training held at most \(String(format: "%.1f", PeakMemory.mebibytes)) MiB, planned were \(mebibytes(planned))."
+        )
+      }
     } catch is CancellationError {
       throw Failure.resumable
     }
@@ -84,6 +99,16 @@ struct Train: ParsableCommand {
     if !noise.quiet {
       note("The adapter is '\(adapterPath)': \(Parley.invocation) chat \(model.path) --adapter \(adapterPath)")
     }
+  }
+
+  private func show(_ options: TrainerOptions, _ policy: Policy, _ session: Session, program: Int) throws {
+    let groups = try encodedPairs(pairs, session).map { try $0.group() }
+    guard !groups.isEmpty else { throw TrainerError.noPairs }
+    let plan = try TrainingPlan(policy, groups: groups, options: options)
+    let forecast = TrainingForecast(plan, session, program: program)
+    try Output.text(forecast.memory)
+    try Output.text(
+      forecast.time(policy, groups, epochs: options.epochs, steps: options.steps(pairs: groups.count)))
   }
 
   private func encodedPairs(_ path: String, _ session: Session) throws -> [PairRecord] {
@@ -127,8 +152,7 @@ struct Train: ParsableCommand {
     let plan = trainer.plan
     if !noise.quiet {
       note(
-        "\(trainer.totalSteps) steps; activations of \(plan.keptBlocks) of \(plan.blocks) blocks are kept, "
-          + "\(mebibytes(plan.activationBytes + plan.adapterBytes)) beside the model.")
+        "\(trainer.totalSteps) steps; \(mebibytes(plan.bytes)) beside the model; \(plan.keeping).")
     }
     let progress = Progress("Training", total: trainer.totalSteps, quiet: noise.quiet)
     var tokens: Int?
@@ -164,6 +188,7 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("warmup"))) var warmup: String?
   @Option(help: ArgumentHelp(help("epochs"))) var epochs: String?
   @Option(help: ArgumentHelp(help("batch"))) var batch: String?
+  @Option(help: ArgumentHelp(help("micro-batch-tokens"))) var microBatchTokens: String?
   @Option(help: ArgumentHelp(help("rank"))) var rank: String?
   @Option(help: ArgumentHelp(help("alpha"))) var alpha: String?
   @Option(help: ArgumentHelp(help("targets"))) var targets: String?
@@ -211,7 +236,8 @@ struct TrainingSettings: ParsableArguments {
   var given: [RunConfig.Option] {
     let all = [
       ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
-      ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
+      ("warmup", warmup), ("epochs", epochs), ("batch", batch),
+      ("micro-batch-tokens", microBatchTokens), ("rank", rank), ("alpha", alpha), ("targets", targets),
       ("rslora", rslora ? "true" : nil), ("rank-pattern", rankPattern), ("alpha-pattern", alphaPattern),
       ("dropout", dropout), ("max-grad-norm", maxGradNorm), ("optimizer", optimizer), ("weight-decay", weightDecay),
       ("lora-plus-ratio", loraPlusRatio), ("checkpoint-steps", checkpointSteps),

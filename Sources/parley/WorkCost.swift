@@ -4,6 +4,7 @@
 import GGUF
 import Llama
 import Tensors
+import Training
 
 struct WorkCost {
   /// Operations (a product and its addition are two) with quantised weights, done in the model's precision.
@@ -76,14 +77,20 @@ struct ModelCost {
       cost.bytes = weightBytes * Double(sequences * (prompt + answer) / Self.passRows)
       return cost
     case .train(let pairs, let prompt, let answer):
-      let rows = prompt + answer - 1
-      var cost = forward(0..<rows, wanted: answer)
+      // The prompt once, then both answers behind it.
+      let own = prompt..<(prompt + answer - 1)
+      let rows = prompt + 2 * own.count
+      var cost = forward(0..<prompt, wanted: 0)
+      cost += 2 * forward(own, wanted: answer)
       // A backward multiplies each layer's gradient by the frozen weight, in floats; attention's has four products to the
       // forward's two; an adapter's has its own gradients besides.
-      let layers = Double(rows) * linear.operations + Double(answer) * head.operations
-      cost.float += layers + 2 * attention * seen(0..<rows) + 3 * Double(rows * LoRAStep.rank) * adapter
-      cost = Double(2 * pairs) * cost
-      cost.bytes = 2 * weightBytes * Double(pairs)
+      let layers = Double(rows) * linear.operations + Double(2 * answer) * head.operations
+      let reach = seen(0..<prompt) + 2 * seen(own)
+      cost.float += layers + 2 * attention * reach + 3 * Double(rows * LoRAStep.rank) * adapter
+      cost = Double(pairs) * cost
+      let passes = MicroBatches(tokens: MicroBatches.defaultTokens, longest: rows)
+        .ranges([Int](repeating: rows, count: pairs)).count
+      cost.bytes = 2 * weightBytes * Double(passes)
       return cost
     }
   }

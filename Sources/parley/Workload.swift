@@ -17,7 +17,7 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   /// 64 sequences, a prompt of 128 tokens and an answer of 128 that is scored.
   case score
   /// One LoRA step: 4 pairs, a prompt of 128 tokens and two answers of 128; rank 16 on all layers; forward, backward, AdamW.
-  /// The prompt is counted with each answer: 2048 tokens.
+  /// The prompt is run once for both answers, and counted with each: 2048 tokens.
   case train
 
   enum Shape {

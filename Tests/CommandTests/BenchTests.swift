@@ -77,4 +77,30 @@ struct BenchTests {
     #expect(abs(operations / Double(expectedOperations) - 1) < 1e-12)
     #expect(abs(bytes / Double(expectedBytes) - 1) < 1e-12)
   }
+
+  /// A step of 4 pairs, prompts of 128 run once for two answers of 128, of which the last token needs no row.
+  @Test func aStepIsCountedWithSharedPrompts() throws {
+    let shop = try Workshop()
+    let report = try report([shop.model, "--quiet", "--repetitions", "1", "--precision", "f32", "--only", "train"])
+    let machine = try #require(report["machine"] as? [String: Any])
+    let peak = try #require(machine["peak"] as? [String: Double])
+    let result = try #require(try results(report).first)
+    let seconds = 2048 / (try #require(result["tokens_per_second"] as? Double))
+    let operations =
+      try #require(result["flops_share"] as? Double) * seconds * 1e9 * (try #require(peak["fp32_gflops"]))
+    let bytes = try #require(result["bandwidth_share"] as? Double) * seconds * 1e9 * (try #require(peak["read_gbs"]))
+
+    let rows = 128 + 2 * 127
+    let layers = 2 * 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 128 * 64)  // of a row, in two blocks
+    let head = 2 * 259 * 64
+    let seen = 128 * 129 / 2 + 2 * 127 * (129 + 255) / 2
+    let attention = 2 * 4 * 64 * seen
+    let adapter = 2 * 2 * (2 * 128 + 2 * 96 + 3 * 192) * 16
+    // Backward as forward, in attention twice; an adapter costs thrice.
+    let pair = 2 * (rows * layers + 256 * head) + 3 * attention + 3 * rows * adapter
+    #expect(abs(operations / Double(4 * pair) - 1) < 1e-12)
+    // Two pairs share a pass of up to 1024 rows, which reads the weights forward and backward.
+    let weights = 2 * ((2 * 64 * 64 + 2 * 32 * 64) * 18 / 32 + 3 * 128 * 64 * 34 / 32) + 259 * 64 * 18 / 32 + 5 * 64 * 4
+    #expect(abs(bytes / Double(2 * 2 * weights) - 1) < 1e-12)
+  }
 }

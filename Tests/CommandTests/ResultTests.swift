@@ -160,8 +160,8 @@ struct ResultTests {
       return try #require((facts["memory"] as? [String: Any])?["train"] as? Int)
     }
     // Seven layers of rank 16, of 64, 64, 64, 64, 64, 64, 128 inputs and 64, 32, 32, 64, 128, 128, 64 outputs: six copies
-    // of A and five of B. For each of 1024 rows the block's input, a key and a value: 64 + 32 + 32. Four bytes each.
-    #expect(try train(3) - train(2) == 4 * (16 * (6 * 512 + 5 * 512) + 1024 * 128))
+    // of A and five of B. For each of 256 + 2 · 255 rows the block's input and the seven inner products. Four bytes each.
+    #expect(try train(3) - train(2) == 4 * (16 * (6 * 512 + 5 * 512) + 766 * (64 + 7 * 16)))
   }
 
   @Test func inspectCountsTheMemoryOfKeysAndValues() throws {
@@ -171,10 +171,11 @@ struct ResultTests {
       return try #require(facts["memory"] as? [String: Int])
     }
     let (whole, half) = (try memory("f32"), try memory("f16"))
-    // Two bytes less for each key and value of 32 in each block: 256 positions, 512 rows in eight pages, 1024 rows.
+    // Two bytes less for each key and value of 32: of 256 positions, or 512 rows in eight pages, in each block; in training of
+    // the four pages of the prompt and four of each answer, in one block at a time.
     let blocks = try #require(try run(["inspect", shop.model, "--json"]).objects().first?["blocks"] as? Int)
-    for (use, positions) in [("generate", 256), ("score", 512), ("train", 1024)] {
-      #expect(try #require(whole[use]) - #require(half[use]) == blocks * 2 * 32 * 2 * positions, "\(use)")
+    for (use, positions) in [("generate", blocks * 256), ("score", blocks * 512), ("train", 12 * 64)] {
+      #expect(try #require(whole[use]) - #require(half[use]) == 2 * 32 * 2 * positions, "\(use)")
     }
   }
 

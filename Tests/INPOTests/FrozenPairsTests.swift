@@ -58,7 +58,7 @@ import Tokenization
       let training = try pair.trainingPair()
       #expect([training.referenceChosen, training.referenceRejected] == base)
       #expect([training.lastChosen, training.lastRejected] == tuned)
-      #expect(training.chosen.tokens == request.prompt + request.responses[0])
+      #expect(training.group == ScoredGroup(prompt: request.prompt, answers: request.responses))
     }
   }
 

@@ -102,10 +102,10 @@ import Training
   /// One round from `policy` as it is: frozen log-probs, then training to the minimum of the loss.
   private func round(_ policy: Policy, reference: [Double], labels: [Label]) throws {
     let last = try logProbs(policy)
-    func sequence(_ answer: Int) -> ScoredSequence { ScoredSequence(prompt: prompt, answer: [answers[answer]]) }
     let pairs = labels.map { label in
       TrainingPair(
-        chosen: sequence(label.chosen), rejected: sequence(label.rejected), referenceChosen: reference[label.chosen],
+        ScoredGroup(prompt: prompt, answers: [[answers[label.chosen]], [answers[label.rejected]]]),
+        referenceChosen: reference[label.chosen],
         referenceRejected: reference[label.rejected], lastChosen: last[label.chosen],
         lastRejected: last[label.rejected],
         probability: label.probability)

@@ -151,8 +151,8 @@ import Testing
       try Head(model).logProbs(HiddenRows(Matrix(1, 64), policy), targets: [400])
     }
     #expect(throws: LlamaError.token(300, vocabulary: 259)) {
-      try TrainingPass(Policy(model, adapter: .random(model, rank: 1)), maximumRows: 9, kept: 0)
-        .forward([ScoredSequence(prompt: [1], answer: [300])])
+      try TrainingPass(Policy(model, adapter: .random(model, rank: 1)), maximumRows: 9, kept: .nothing)
+        .forward([ScoredGroup(prompt: [1], answers: [[2], [300]])])
     }
   }
 
@@ -179,14 +179,15 @@ import Testing
   @Test func anAnswerMayEndOnePositionBeyondTheContext() throws {
     let model = try LlamaModel(Tiny.bytes.file(), precision: .int16, kernels: kernels(), context: 20)
     let policy = try Policy(model, adapter: .random(model, rank: 1))
-    let (fits, beyond) = (model.sequence(prompt: 15, answer: 6), model.sequence(prompt: 15, answer: 7))
-    let pass = TrainingPass(policy, maximumRows: 40, kept: 0)
+    let (fits, beyond) = (model.group(prompt: 15, answers: [2, 6]), model.group(prompt: 15, answers: [7, 2]))
+    let pass = TrainingPass(policy, maximumRows: 40, kept: .nothing)
     let scorer = Scorer(policy)
-    #expect(try pass.forward([fits])[0].count == 6)
-    #expect(try scorer.logProbs([ScoreRequest(prompt: fits.prompt, responses: [Array(fits.answer)])])[0][0].count == 6)
+    #expect(try pass.forward([fits])[0].map(\.count) == [2, 6])
+    #expect(
+      try scorer.logProbs([ScoreRequest(prompt: fits.prompt, responses: fits.answers)])[0].map(\.count) == [2, 6])
     #expect(throws: LlamaError.contextExceeded(needed: 21, limit: 20)) { try pass.forward([beyond]) }
     #expect(throws: LlamaError.contextExceeded(needed: 21, limit: 20)) {
-      try scorer.logProbs([ScoreRequest(prompt: beyond.prompt, responses: [Array(beyond.answer)])])
+      try scorer.logProbs([ScoreRequest(prompt: beyond.prompt, responses: beyond.answers)])
     }
   }
 

@@ -91,13 +91,37 @@ import Testing
   }
 
   private func expectTrainersForward(_ sampled: Sampled) throws {
-    for kept in [0, 2] {
-      let pass = TrainingPass(sampled.policy, maximumRows: 600, kept: kept)
-      for (request, want) in zip(sampled.requests, sampled.logProbs) {
-        let sequences = request.responses.map { ScoredSequence(prompt: request.prompt, answer: $0) }
-        expectSame([try pass.forward(sequences)], [want], "prompt of \(request.prompt.count), \(kept) blocks kept")
+    let groups = sampled.requests.map { ScoredGroup(prompt: $0.prompt, answers: $0.responses) }
+    for kept in [TrainingPass.Kept.nothing, .init(attention: 1, feedForward: 2)] {
+      let pass = TrainingPass(sampled.policy, maximumRows: groups.reduce(0) { $0 + $1.rows }, kept: kept)
+      expectSame(try pass.forward(groups), sampled.logProbs, "packed, \(kept)")
+      for (group, want) in zip(groups, sampled.logProbs) {
+        expectSame(try pass.forward([group]), [want], "prompt of \(group.prompt.count), \(kept)")
       }
     }
+  }
+
+  /// A prompt is run once for all its answers, which share its whole pages and copy the rest; none of them can tell.
+  @Test(arguments: [(Tiny.bytes, KVFormat.f32), (.kQuants, .f32), (.kQuants, .f16), (.kQuants, .q8_0)])
+  func sharingAPromptChangesNoBit(tiny: Tiny, kv: KVFormat) throws {
+    let model = try tiny.load(kv: kv)
+    let policy = try Policy(model, adapter: .random(model, rank: 3))
+    let lengths = [1, 20, 63, 64, 65, 128, 200]
+    let groups = lengths.enumerated().map { i, length in
+      model.group(prompt: length, answers: [56, 1, 2, 50], seed: UInt64(i + 1))
+    }
+    let want = try groups.map { group in
+      try group.answers.map { Array(try policy.logProbs(group.prompt + $0).suffix($0.count)) }
+    }
+    let pass = TrainingPass(policy, maximumRows: groups.reduce(0) { $0 + $1.rows }, kept: .nothing)
+    expectSame(try pass.forward(groups), want, "packed")
+    expectSame(try pass.forward(groups.reversed()), want.reversed(), "packed in another order")
+    for (group, want) in zip(groups, want) {
+      expectSame(try pass.forward([group]), [want], "prompt of \(group.prompt.count)")
+      #expect(group.rows == group.prompt.count + 55 + 0 + 1 + 49)
+    }
+    let requests = groups.map { ScoreRequest(prompt: $0.prompt, responses: $0.answers) }
+    expectSame(try Scorer(policy).logProbs(requests), want, "by the scorer")
   }
 
   /// The scalar kernels on one thread are the specification.

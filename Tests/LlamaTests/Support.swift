@@ -153,20 +153,23 @@ extension LlamaModel {
     Seeded(seed).integers(count, below: vocabularySize).map(TokenID.init)
   }
 
-  func sequence(prompt: Int, answer: Int, seed: UInt64 = 1) -> ScoredSequence {
-    ScoredSequence(
-      prompt: tokens(prompt, seed: 2 * seed), answer: tokens(answer, seed: 2 * seed + 1))
+  /// A prompt and answers of these lengths, all random.
+  func group(prompt: Int, answers: [Int], seed: UInt64 = 1) -> ScoredGroup {
+    ScoredGroup(
+      prompt: tokens(prompt, seed: 100 * seed),
+      answers: answers.enumerated().map { tokens($1, seed: 100 * seed + 1 + UInt64($0)) })
   }
 }
 
-extension ScoredSequence {
-  var prompt: [TokenID] { Array(tokens.prefix(answerStart)) }
-  var ids: [Int] { tokens.map(Int.init) }
+extension ScoredGroup {
+  /// Each answer with the prompt to itself.
+  var alone: [ScoredGroup] { answers.map { ScoredGroup(prompt: prompt, answers: [$0]) } }
 }
 
 /// Equal means equal bits.
 func bits(_ values: [Float]) -> [UInt32] { values.map(\.bitPattern) }
 func bits(_ values: [[Float]]) -> [[UInt32]] { values.map(bits) }
+func bits(_ values: [[[Float]]]) -> [[[UInt32]]] { values.map(bits) }
 
 extension Policy {
   /// Log-probability of every token but the first, in one pass.

@@ -100,7 +100,8 @@ static uint8_t *blocks(k_format format, size_t outputs, size_t n, fill fill) {
 }
 
 static k_activations quantized(k_context c, k_integers kind, const float *x, size_t rows, size_t n) {
-    k_activations to = {kind, rows, calloc(rows * n, 2), malloc(rows * n / 8), malloc(rows * n / 8), malloc(rows * n / 4)};
+    const size_t room = rows * ((n + K_CHUNK - 1) / K_CHUNK * K_CHUNK);
+    k_activations to = {kind, rows, calloc(room, 2), malloc(room / 8), malloc(room / 8), malloc(room / 4)};
     k_quantize_rows(c, to, x, n, n);
     return to;
 }

@@ -14,11 +14,16 @@ struct Sequence {
 
   init(_ shape: AttentionShape, length: Int, seed: UInt64) {
     var random = Seeded(seed)
+    self.init(
+      shape, q: random.matrix(length, shape.heads * shape.headDim, 2),
+      k: random.matrix(length, shape.kvHeads * shape.headDim, 2),
+      v: random.matrix(length, shape.kvHeads * shape.headDim))
+  }
+
+  init(_ shape: AttentionShape, q: Matrix, k: Matrix, v: Matrix) {
     self.shape = shape
-    q = random.matrix(length, shape.heads * shape.headDim, 2)
-    k = random.matrix(length, shape.kvHeads * shape.headDim, 2)
-    v = random.matrix(length, shape.kvHeads * shape.headDim)
-    pages = (0..<(length + AttentionShape.pagePositions - 1) / AttentionShape.pagePositions).map { _ in
+    (self.q, self.k, self.v) = (q, k, v)
+    pages = (0..<(q.rows + AttentionShape.pagePositions - 1) / AttentionShape.pagePositions).map { _ in
       let page = Buffer<UInt8>(count: shape.pageBytes)
       page.fill(0xff)  // NaN as a float, a half or the scale of a block
       return page

@@ -8,8 +8,12 @@ import Testing
 import Training
 
 @Suite struct TrainerResumeTests {
-  /// Five pairs in batches of two: three steps an epoch, the last with one pair; two epochs.
-  private func job() throws -> Job { try Job(pairs: 5) }
+  /// Five pairs in batches of two: three steps an epoch, the last with one pair; two epochs. Each pair has a pass of its own.
+  private func job() throws -> Job {
+    var job = try Job(pairs: 5)
+    job.options.microBatchTokens = 1
+    return job
+  }
   private let steps = 6
 
   private func expectSame(
@@ -20,7 +24,7 @@ import Training
       got.records.map(\.withoutTimes) == want.records.map(\.withoutTimes), "\(what)", sourceLocation: sourceLocation)
   }
 
-  /// The trainer asks between pairs: before each of the ten pairs of the run.
+  /// The trainer asks between passes: before each of the ten pairs of the run.
   @Test func cancelledBeforeAnyPair() throws {
     let job = try job()
     let whole = try job.run()

@@ -57,8 +57,7 @@ struct Job {
         responses: [tokens(longer * (1 + index % 5), 1), tokens(longer * (1 + (index + 2) % 5), 2)])
       let (r, l) = (try reference.logProbs([request])[0], try last.logProbs([request])[0])
       return TrainingPair(
-        chosen: ScoredSequence(prompt: request.prompt, answer: request.responses[0]),
-        rejected: ScoredSequence(prompt: request.prompt, answer: request.responses[1]),
+        ScoredGroup(prompt: request.prompt, answers: request.responses),
         referenceChosen: r[0].logProbSum, referenceRejected: r[1].logProbSum, lastChosen: l[0].logProbSum,
         lastRejected: l[1].logProbSum)
     }

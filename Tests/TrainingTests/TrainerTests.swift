@@ -98,8 +98,7 @@ import Training
     let scorer = Scorer(try Policy(job.model, adapter: result.adapter))
     for pair in job.pairs {
       let request = ScoreRequest(
-        prompt: Array(pair.chosen.tokens.prefix(pair.chosen.answerStart)),
-        responses: [Array(pair.chosen.answer), Array(pair.rejected.answer)])
+        prompt: pair.group.prompt, responses: pair.group.answers)
       let sums = try scorer.logProbs([request])[0].map(\.logProbSum)
       let h =
         sums[0] - sums[1] - (pair.referenceChosen - pair.referenceRejected) / 3
@@ -116,10 +115,16 @@ import Training
     #expect(try Job(pairs: 4, threads: 2, isLarge: true).run().bits == one.bits)
 
     let (trainer, _) = try job.trainer(in: temporaryFolder())
-    #expect(trainer.plan.keptBlocks == 2)
-    job.options.memory = try leastMemory(job)
-    #expect(try job.trainer(in: temporaryFolder()).0.plan.keptBlocks == 0)
-    #expect(try job.run().bits == one.bits)
+    #expect(trainer.plan.kept == .all(of: job.model))
+    let (most, least) = (trainer.plan.bytes, try leastMemory(job))
+    for (memory, kept) in [
+      (least, TrainingPass.Kept.nothing), (least + 3 * (most - least) / 8, .init(attention: 0, feedForward: 1)),
+      (most - 1, .init(attention: 1, feedForward: 2)),
+    ] {
+      job.options.memory = memory
+      #expect(try job.trainer(in: temporaryFolder()).0.plan.kept == kept)
+      #expect(try job.run().bits == one.bits, "\(kept)")
+    }
     #expect(one.bits != job.start.bits)
   }
 
@@ -167,9 +172,7 @@ import Training
   @Test func frozenLogProbsMustBeThePolicysOwn() throws {
     var job = try Job(pairs: 2)
     let right = job.pairs[1]
-    job.pairs[1] = TrainingPair(
-      chosen: right.chosen, rejected: right.rejected, referenceChosen: right.referenceChosen,
-      referenceRejected: right.referenceRejected, lastChosen: right.lastChosen.nextUp, lastRejected: right.lastRejected)
+    job.pairs[1] = right.with(lastChosen: right.lastChosen.nextUp)
     let wanted = TrainerError.frozenMismatch(
       pair: 1, found: [right.lastChosen, right.lastRejected],
       frozen: [right.lastChosen.nextUp, right.lastRejected])
@@ -192,11 +195,7 @@ import Training
 
   private func spoil(_ job: inout Job, _ indices: Range<Int>) throws {
     for i in indices {
-      let p = job.pairs[i]
-      job.pairs[i] = TrainingPair(
-        chosen: p.chosen, rejected: p.rejected, referenceChosen: p.referenceChosen,
-        referenceRejected: p.referenceRejected, lastChosen: p.lastChosen, lastRejected: p.lastRejected,
-        probability: 0.25)
+      job.pairs[i] = job.pairs[i].with(probability: 0.25)
     }
     job.loss = Spoiled(inner: try INPOLoss(eta: Job.eta, ratio: 1.0 / 3))
   }
@@ -254,7 +253,7 @@ import Training
     poor.options.memory = 0
     do {
       _ = try poor.trainer(in: temporaryFolder())
-    } catch TrainerError.memory(let needs, _) {
+    } catch TrainerError.memory(let needs, _, _, _) {
       return needs
     }
     return 0
@@ -265,10 +264,22 @@ import Training
     let least = try leastMemory(job)
     #expect(least > 0)
     job.options.memory = least - 1
-    #expect(throws: TrainerError.memory(needs: least, has: least - 1)) { try job.trainer(in: temporaryFolder()) }
+    job.options.microBatchTokens = 1000
+    let longest = job.pairs.map(\.group.rows).max() ?? 0
+    var alone = job
+    alone.options.microBatchTokens = 1
+    let error = TrainerError.memory(
+      needs: least, has: least - 1, longestPair: longest, needsForIt: try leastMemory(alone))
+    #expect(throws: error) { try job.trainer(in: temporaryFolder()) }
+    #expect("\(error)".contains("--micro-batch-tokens (\(longest) needs "))
     job.options.memory = least
     let plan = try job.trainer(in: temporaryFolder()).0.plan
-    #expect(plan.keptBlocks == 0 && plan.activationBytes + plan.adapterBytes == least)
+    #expect(plan.kept == .nothing && plan.bytes == least)
+    // What would lower it does.
+    job.options.memory = try leastMemory(alone)
+    #expect(throws: TrainerError.self) { try job.trainer(in: temporaryFolder()) }
+    job.options.microBatchTokens = longest
+    _ = try job.trainer(in: temporaryFolder())
   }
 
   @Test func nothingToTrain() throws {
@@ -286,11 +297,17 @@ import Training
 
 extension TrainingPair {
   fileprivate var twin: TwinPair {
-    let ids = [chosen, rejected].map { $0.tokens.map(Int.init) }
-    return TwinPair(
-      prompt: Array(ids[0].prefix(chosen.answerStart)), chosen: Array(ids[0].dropFirst(chosen.answerStart)),
-      rejected: Array(ids[1].dropFirst(rejected.answerStart)), reference: referenceChosen - referenceRejected,
+    TwinPair(
+      prompt: group.prompt.map(Int.init), chosen: group.answers[0].map(Int.init),
+      rejected: group.answers[1].map(Int.init), reference: referenceChosen - referenceRejected,
       previous: lastChosen - lastRejected)
+  }
+
+  fileprivate func with(lastChosen: Double? = nil, probability: Double? = nil) -> TrainingPair {
+    TrainingPair(
+      group, referenceChosen: referenceChosen, referenceRejected: referenceRejected,
+      lastChosen: lastChosen ?? self.lastChosen, lastRejected: lastRejected,
+      probability: probability ?? self.probability)
   }
 }
 

@@ -219,7 +219,9 @@ void k_cache_write(k_context c, const k_segment *segments, size_t count, k_atten
 void k_attention(k_context c, float *out, float *log_sum, const float *q,
                  const k_segment *segments, size_t count, k_attention_shape shape);
 
-/* Gradients of q, k, v [overwritten] for segments that start at position 0 (whole sequences).
+/* Gradients of q, k, v [overwritten] for whole sequences and for groups that share a prefix: a segment that starts at
+ * position 0 may be followed by branches, segments that start where it ends. A branch shares its whole pages; its first
+ * page of its own holds the rest of the prefix, too. dk and dv of a prefix are sums over the group's segments, in order.
  * Reads the pages the forward wrote; gradients pass straight through the rounding of keys and values. Probabilities are
  * recomputed from log_sum. */
 void k_attention_backward(k_context c, float *dq, float *dk, float *dv, const float *d_out,
