@@ -35,10 +35,12 @@ struct MicroBatchesTests {
   }
 
   @Test func theMemoryBudgetDoesNotChangeThePacking() throws {
-    let job = try Job(pairs: 8)
+    var job = try Job(pairs: 8)
+    (job.options.batch, job.options.microBatchTokens) = (8, 30)
     let policy = try Policy(job.model, adapter: job.start)
     func plan(_ budget: Int) throws -> TrainingPlan {
-      try TrainingPlan(policy, groups: job.pairs.map(\.group), batch: 8, microBatchTokens: 30, budget: budget)
+      job.options.memory = budget
+      return try TrainingPlan(policy, groups: job.pairs.map(\.group), options: job.options)
     }
     let rich = try plan(1 << 40)
     let poor = try plan(rich.bytes - 1)

@@ -11,8 +11,7 @@ struct TrainingPlanTests {
     let adapter = LoRAAdapter.fresh(
       architecture: "llama", rank: 3, alpha: 6, seed: 1, shapes: job.model.adaptable)
     let policy = try Policy(job.model, adapter: adapter)
-    let plan = try TrainingPlan(
-      policy, groups: job.pairs.map(\.group), batch: 2, microBatchTokens: 1024, budget: 1 << 40)
+    let plan = try TrainingPlan(policy, groups: job.pairs.map(\.group), options: job.options)
 
     // A, s·A, its transpose, gradient and two moments; B, its transpose, gradient and two moments; 4 bytes a value.
     let (a, b) = adapter.modules.reduce((0, 0)) { ($0.0 + $1.a.count, $0.1 + $1.b.count) }
