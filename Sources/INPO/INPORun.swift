@@ -159,6 +159,10 @@ public final class INPORun {
     -> [PairRecord]
   {
     let pairs = try JSONLines.read(PairRecord.self, from: files.pairs).map { try $0.encoded(by: encoder, for: model) }
+    guard try config.makeLoss().needs.contains(.frozen) else {
+      try JSONLines.write(pairs, to: files.pairs)
+      return pairs
+    }
     observer.onPhase(number, .score, pairs.count)
     var done = 0
     let frozen = try FrozenPairs.freeze(

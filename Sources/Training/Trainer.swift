@@ -65,7 +65,8 @@ public final class Trainer {
   ///   - policy: the base with the adapter to train, which changes in place.
   ///   - folder: gets `metrics.jsonl` and `checkpoint/`; must exist.
   ///   - fingerprints: what the run is made from; a checkpoint of other things is refused.
-  /// - Throws: `TrainerError` for no pairs, no adapter, or a memory budget that cannot work.
+  /// - Throws: `TrainerError` for no pairs, pairs without what the loss needs, no adapter, or a memory budget that cannot
+  ///   work.
   public init(
     _ policy: Policy, pairs: [TrainingPair], loss: any PairLoss, options: TrainerOptions, folder: String,
     fingerprints: [String: String] = [:]
@@ -73,6 +74,7 @@ public final class Trainer {
     guard !pairs.isEmpty else { throw TrainerError.noPairs }
     guard let adapter = policy.adapter, !adapter.modules.isEmpty else { throw TrainerError.noAdapter }
     guard options.batch > 0, options.epochs > 0 else { throw TrainerError.nothingToDo }
+    let pairs = try pairs.enumerated().map { try $1.reduced(to: loss.needs, pair: $0) }
     self.policy = policy
     self.pairs = pairs
     self.loss = loss
@@ -161,24 +163,21 @@ public final class Trainer {
     for index in batch {
       if isCancelled() { return nil }
       let pair = pairs[index]
-      let logProbs = try pass.forward([pair.chosen, pair.rejected])
-      let (chosen, rejected) = (logProbs[0].logProbSum, logProbs[1].logProbSum)
-      if isFirst && options.startsAtLast { try compare(index, pair, chosen, rejected) }
-      let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
-      let slope = Float(outcome.dPolicy / Double(batch.count))
-      pass.backward(weights: [
-        logProbs[0].map { _ in slope }, logProbs[1].map { _ in -slope },
-      ])
-      sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+      let logProbs = try pass.forward(pair.sequences)
+      let policy = logProbs.map(\.logProbSum)
+      if isFirst && options.startsAtLast { try compare(index, pair, policy) }
+      let margins = pair.margins(policy: policy)
+      let outcome = loss(margins)
+      let slopes = [outcome.dChosen, outcome.dRejected].map { Float($0 / Double(batch.count)) }
+      pass.backward(weights: zip(logProbs, slopes).map { tokens, slope in tokens.map { _ in slope } })
+      sums.add(pair, margins, outcome)
     }
     return sums
   }
 
-  private func compare(_ index: Int, _ pair: TrainingPair, _ chosen: Double, _ rejected: Double) throws {
-    guard chosen == pair.lastChosen, rejected == pair.lastRejected else {
-      throw TrainerError.frozenMismatch(
-        pair: index, found: [chosen, rejected], frozen: [pair.lastChosen, pair.lastRejected])
-    }
+  private func compare(_ index: Int, _ pair: TrainingPair, _ policy: [Double]) throws {
+    guard let frozen = pair.last, frozen != policy else { return }
+    throw TrainerError.frozenMismatch(pair: index, found: policy, frozen: frozen)
   }
 
   // MARK: Checkpoints

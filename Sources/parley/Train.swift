@@ -9,17 +9,22 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train an adapter on preference pairs.",
+    abstract: "Train an adapter on preference pairs, or on answers to imitate.",
     discussion: """
-      Pairs without frozen log-probs are scored first, under the reference and under the policy that training starts from. OUT
-      gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end, adapter.gguf.
+      Pairs without frozen log-probs are scored first, under the reference and under the policy that training starts from,
+      unless the loss looks at neither (simpo, sft). OUT gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end,
+      adapter.gguf.
+
+      The loss sft trains on the answer tokens of `chosen` alone, which may also be called `response` or `completion`, or be
+      the last turn of `messages`.
       """)
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var settings: TrainingSettings
   @OptionGroup var noise: NoiseOptions
 
-  @Option(help: "JSON lines with `prompt`, `chosen` and `rejected`.")
+  @Option(
+    help: "JSON lines with `prompt`, `chosen` and `rejected`; for --loss sft `prompt` and `chosen`, or `messages`.")
   var pairs: String
 
   @Option(help: "The folder to write.")
@@ -28,8 +33,8 @@ struct Train: ParsableCommand {
   @Option(help: "The adapter to start from, in GGUF; without it a fresh one, which is the base.")
   var policy: String?
 
-  @Option(help: "π_ref: base, or an adapter.")
-  var reference = "base"
+  @Option(help: "π_ref: base, or an adapter. (default: base)")
+  var reference: String?
 
   @Flag(help: "Take prompts as they are, without the chat template.")
   var raw = false
@@ -40,23 +45,33 @@ struct Train: ParsableCommand {
   func run() throws {
     try settings.check(startsFresh: policy == nil)
     let config = try RunConfig(options: settings.given)
+    let loss = try config.makeLoss()
+    if reference != nil && !loss.needs.contains(.frozen) {
+      throw ValidationError("--reference is given, but the loss \(config.loss.rawValue) has none. Leave it out.")
+    }
     let adapterPath = out + "/adapter.gguf"
     if !resume && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") { throw RunError.folderExists(out) }
     let session = try Session(model, noise, raw: raw)
     let digest = try Fingerprint.of(file: model.path)
-    let base = try reference == "base" ? nil : LoRAAdapter.read(gguf: reference)
+    let base = try reference.flatMap { $0 == "base" ? nil : try LoRAAdapter.read(gguf: $0) }
     let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
     )
     do {
-      let encoded = try encodedPairs(session)
-      try FileSystem.createFolder(out)
-      let records = try freeze(encoded, frozenBy.reference, frozenBy.last)
-      try JSONLines.write(records, to: out + "/pairs.jsonl")
+      let data: [TrainingPair]
+      if loss.needs.contains(.rejected) {
+        var records = try encodedPairs(session)
+        if loss.needs.contains(.frozen) { records = try freeze(records, frozenBy.reference, frozenBy.last) }
+        data = try keep(records) { try $0.trainingPair() }
+      } else {
+        data = try keep(encoded(ExampleRecord.self) { try $0.encoded(by: session.encoder, for: session.model) }) {
+          try $0.trainingPair()
+        }
+      }
       let trainer = try Trainer(
-        frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
+        frozenBy.last.policy, pairs: data, loss: loss,
         options: TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true),
         folder: out,
         fingerprints: [
@@ -74,18 +89,32 @@ struct Train: ParsableCommand {
   }
 
   private func encodedPairs(_ session: Session) throws -> [PairRecord] {
-    let encoded = try RecordFile<PairRecord>(pairs).naming { records in
+    let pairs = try encoded(PairRecord.self) { try $0.encoded(by: session.encoder, for: session.model) }
+    let even = pairs.count { $0.isEven }
+    if even > 0 && !noise.quiet { note("\(even) pairs have equal answers: they add a constant to the loss.") }
+    return pairs
+  }
+
+  /// The records of the file, each with the token ids that `encode` gives it.
+  private func encoded<Record: Decodable>(_: Record.Type, _ encode: (Record) throws -> Record) throws -> [Record] {
+    try RecordFile<Record>(pairs).naming { records in
       try records.enumerated().map { index, record in
         do {
-          return try record.encoded(by: session.encoder, for: session.model)
+          return try encode(record)
         } catch {
           throw RecordFault(index: index, reason: error)
         }
       }
     }
-    let even = encoded.count { $0.isEven }
-    if even > 0 && !noise.quiet { note("\(even) pairs have equal answers: they add a constant to the loss.") }
-    return encoded
+  }
+
+  /// Writes what is trained on into OUT.
+  private func keep<Record: Encodable>(_ records: [Record], _ pair: (Record) throws -> TrainingPair) throws
+    -> [TrainingPair]
+  {
+    try FileSystem.createFolder(out)
+    try JSONLines.write(records, to: out + "/pairs.jsonl")
+    return try records.map(pair)
   }
 
   private func freeze(_ encoded: [PairRecord], _ reference: NamedPolicy, _ last: NamedPolicy) throws -> [PairRecord] {
@@ -129,6 +158,8 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: "Weight τ of the reference, at most eta; or give --ratio.") var tau: String?
   @Option(help: ArgumentHelp(help("ratio"))) var ratio: String?
   @Option(help: ArgumentHelp(help("beta"))) var beta: String?
+  @Option(help: ArgumentHelp(help("label-smoothing"))) var labelSmoothing: String?
+  @Option(help: ArgumentHelp(help("gamma"))) var gamma: String?
   @Option(help: ArgumentHelp(help("lr"))) var lr: String?
   @Option(help: ArgumentHelp(help("schedule"))) var schedule: String?
   @Option(help: ArgumentHelp(help("warmup"))) var warmup: String?
@@ -157,7 +188,8 @@ struct TrainingSettings: ParsableArguments {
 
   var given: [RunConfig.Option] {
     let all = [
-      ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
+      ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta),
+      ("label-smoothing", labelSmoothing), ("gamma", gamma), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch), ("rank", rank), ("alpha", alpha), ("targets", targets),
       ("max-grad-norm", maxGradNorm), ("weight-decay", weightDecay), ("checkpoint-steps", checkpointSteps),
       ("checkpoint-minutes", checkpointMinutes), ("memory", memory), ("seed", seed),
