@@ -63,7 +63,7 @@ import Training
     for pair in job.pairs {
       let request = ScoreRequest(
         prompt: Array(pair.chosen.tokens.prefix(pair.chosen.answerStart)),
-        responses: [Array(pair.chosen.answer), Array(pair.rejected.answer)])
+        responses: [Array(pair.chosen.answer), Array(pair.rejected!.answer)])
       let sums = try scorer.logProbs([request])[0].map(\.logProbSum)
       let h =
         sums[0] - sums[1] - (pair.referenceChosen - pair.referenceRejected) / 3
@@ -112,17 +112,68 @@ import Training
     }
     let close = 1e-12  // the same sums in float64, in another order
     expectClose(record.loss, mean { (h($0) - 5) * (h($0) - 5) }, relative: close)
-    expectClose(record.h, mean(h), absolute: close)
+    expectClose(record.h!, mean(h), absolute: close)
     expectClose(record.chosenLogps, mean(\.lastChosen), relative: close)
-    expectClose(record.rejectedLogps, mean(\.lastRejected), relative: close)
-    expectClose(record.chosenRewards, mean { Job.eta * ($0.lastChosen - $0.referenceChosen) }, absolute: close)
-    expectClose(record.rejectedRewards, mean { Job.eta * ($0.lastRejected - $0.referenceRejected) }, absolute: close)
-    expectClose(record.rewardMargins, record.chosenRewards - record.rejectedRewards, absolute: close)
+    expectClose(record.rejectedLogps!, mean(\.lastRejected), relative: close)
+    expectClose(record.chosenRewards!, mean { Job.eta * ($0.lastChosen - $0.referenceChosen) }, absolute: close)
+    expectClose(record.rejectedRewards!, mean { Job.eta * ($0.lastRejected - $0.referenceRejected) }, absolute: close)
+    expectClose(record.rewardMargins!, record.chosenRewards! - record.rejectedRewards!, absolute: close)
     expectClose(
-      record.rewardAccuracies,
+      record.rewardAccuracies!,
       mean { $0.lastChosen - $0.referenceChosen > $0.lastRejected - $0.referenceRejected ? 1 : 0 }, absolute: close)
     #expect(record.target == 5)
     #expect(record.skipped == nil)
+  }
+
+  /// Both slopes reach their own answer, and a loss on one answer runs no other: the gradient is the twin's.
+  @Test func slopesOfTheTwoAnswersMayDiffer() throws {
+    struct Uneven: PairLoss {
+      let needs: PairNeeds
+      func callAsFunction(_ m: PairMargins) -> PairOutcome { PairOutcome(loss: 1, dChosen: 0.75, dRejected: 2) }
+    }
+    var job = try Job(pairs: 1, precision: .f32, format: .f32)
+    (job.options.batch, job.options.epochs) = (1, 1)
+    let (model, adapter, pair) = (try job.twin(), job.start.twin, job.pairs[0])
+    func gradient(_ sequence: ScoredSequence, _ slope: Double) -> [Double] {
+      let tape = model.forward(sequence.tokens.map(Int.init), adapter)
+      let weights = tape.logProbs.indices.map { $0 < sequence.answerStart - 1 ? 0 : slope }
+      return model.backward(weights, at: tape, adapter).gradient.parameters
+    }
+    let (up, down) = (gradient(pair.chosen, 0.75), gradient(pair.rejected!, 2))
+    let cases: [(PairNeeds, [Double])] = [(.rejected, zip(up, down).map { $0 + $1 }), ([], up)]
+    for (needs, want) in cases {
+      job.loss = Uneven(needs: needs)
+      let record = try #require(job.run().records.first)
+      // A gradient is within 1e-4 of its length (`TwinGradientTests`).
+      expectClose(record.gradNorm, want.reduce(0) { $0 + $1 * $1 }.squareRoot(), relative: 1e-4)
+      #expect(record.numTokens == (needs == [] ? pair.chosen.tokens.count : pair.tokens))
+    }
+  }
+
+  /// SFT imitates: its loss falls, and what it does not look at is not in the record.
+  @Test func sftLearnsTheChosenAnswers() throws {
+    var job = try Job(pairs: 2)
+    job.loss = SFTLoss()
+    job.options.epochs = 40
+    job.pairs = job.pairs.map { TrainingPair(chosen: $0.chosen) }
+    let records = try job.run().records
+    let (first, last) = (try #require(records.first), try #require(records.last))
+    #expect(last.loss < 0.5 * first.loss && last.chosenLogps > first.chosenLogps)
+    #expect(first.rejectedLogps == nil && first.chosenRewards == nil && first.rewardMargins == nil && first.h == nil)
+    #expect(!String(decoding: try first.line(), as: UTF8.self).contains("rewards/"))
+  }
+
+  @Test func pairsMustHaveWhatTheLossNeeds() throws {
+    var job = try Job(pairs: 2)
+    let whole = job.pairs[1]
+    job.pairs[1] = TrainingPair(chosen: whole.chosen, rejected: whole.rejected)
+    #expect(throws: TrainerError.lacking(.frozen, pair: 1)) { try job.trainer(in: temporaryFolder()) }
+    job.loss = try SimPOLoss(beta: 2, gamma: 1)
+    job.options.epochs = 1
+    let record = try #require(job.run().records.first)
+    #expect(record.chosenRewards == nil && record.rejectedLogps != nil && record.target == 0.5)
+    job.pairs[1] = TrainingPair(chosen: whole.chosen)
+    #expect(throws: TrainerError.lacking(.rejected, pair: 1)) { try job.trainer(in: temporaryFolder()) }
   }
 
   // MARK: Refusals
@@ -149,7 +200,7 @@ import Training
     let inner: INPOLoss
     func callAsFunction(_ margins: PairMargins) -> PairOutcome {
       var outcome = inner(margins)
-      if margins.probability == 0.25 { (outcome.loss, outcome.dPolicy) = (.nan, .nan) }
+      if margins.probability == 0.25 { (outcome.loss, outcome.dChosen, outcome.dRejected) = (.nan, .nan, .nan) }
       return outcome
     }
   }
@@ -234,10 +285,10 @@ import Training
 
 extension TrainingPair {
   fileprivate var twin: TwinPair {
-    let ids = [chosen, rejected].map { $0.tokens.map(Int.init) }
+    let ids = sequences.map { $0.tokens.map(Int.init) }
     return TwinPair(
       prompt: Array(ids[0].prefix(chosen.answerStart)), chosen: Array(ids[0].dropFirst(chosen.answerStart)),
-      rejected: Array(ids[1].dropFirst(rejected.answerStart)), reference: referenceChosen - referenceRejected,
+      rejected: Array(ids[1].dropFirst(rejected!.answerStart)), reference: referenceChosen - referenceRejected,
       previous: lastChosen - lastRejected)
   }
 }
