@@ -67,9 +67,10 @@ struct ConfigDraft {
       guard let field = ConfigField.named(name == "tau" ? "ratio" : name) else { continue }
       guard field.losses.contains(config.loss) else { throw place.unused(name, config.loss) }
     }
-    guard let tau, let place = places["tau"] else { return config }
-    guard tau <= config.eta else { throw place.bad("tau", "\(tau)", expects: "at most eta, \(config.eta)") }
     var settled = config
+    if places["beta"] == nil { settled.beta = config.loss.usualBeta }
+    guard let tau, let place = places["tau"] else { return settled }
+    guard tau <= config.eta else { throw place.bad("tau", "\(tau)", expects: "at most eta, \(config.eta)") }
     settled.ratio = tau / config.eta
     return settled
   }

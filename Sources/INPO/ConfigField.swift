@@ -44,12 +44,23 @@ public struct ConfigField: Sendable {
       "pairs", \.pairs,
       "tournament (best against worst), iid (winner drawn) or soft (probability as label; 0.5 aims at no difference)"),
     integer("pairs-per-prompt", \.pairsPerPrompt, 1...512, "pairs per prompt when they are iid or soft"),
-    choice("loss", \.loss, "the loss: inpo, ipo or dpo"),
+    choice(
+      "loss", \.loss,
+      "the loss: inpo, ipo, ipo-mean (a token's mean), online-ipo (ipo, for pairs of the policy's own answers), dpo, robust, "
+        + "hinge, sppo, simpo or sft (imitates chosen answers)"),
     number("eta", \.eta, Double.leastNonzeroMagnitude...1e9, "INPO's η: 1/eta is the step of its mirror descent").of(
       .inpo),
     number("ratio", \.ratio, 0...1, "INPO's tau/eta: weight of the reference; 0 leaves it out").of(.inpo),
-    number("beta", \.beta, Double.leastNonzeroMagnitude...1e9, "weight of the reference in the losses ipo and dpo").of(
-      .ipo, .dpo),
+    number(
+      "beta", \.beta, Double.leastNonzeroMagnitude...1e9,
+      "strength β of the losses on pairs other than inpo; sppo has 0.001, simpo 2.5 when it is not given"
+    ).of(.ipo, .ipoMean, .onlineIPO, .dpo, .robust, .hinge, .sppo, .simpo),
+    number(
+      "label-smoothing", \.labelSmoothing, 0...0.5, "share of wrong verdicts, below 1/2, that dpo and robust allow for"
+    )
+    .of(.dpo, .robust),
+    number("gamma", \.gamma, 0...1e9, "SimPO's γ: gamma/beta is the difference of mean log-probs it aims at").of(
+      .simpo),
     number("lr", \.learningRate, 0...10, "peak learning rate"),
     choice("schedule", \.schedule, "course of the rate: constant, cosine or linear"),
     ConfigField(

@@ -3,13 +3,13 @@
 import Adapters
 import Llama
 import Scoring
+import Tensors
 import Tokenization
 import Training
 
 public enum PairError: Error, Equatable, CustomStringConvertible {
   case noTokens(field: String)
   case notEncoded
-  case notFrozen
   case otherPolicy(field: String)
 
   public var description: String {
@@ -17,7 +17,6 @@ public enum PairError: Error, Equatable, CustomStringConvertible {
     case .noTokens(let field):
       "Its '\(field)' is empty. Give at least one token, or leave the field out to have the text encoded."
     case .notEncoded: "A pair has no token ids. Encode it with the model's tokenizer first."
-    case .notFrozen: "A pair has no frozen log-probs. Score it under the reference and the last policy first."
     case .otherPolicy(let field):
       "A pair's '\(field)' names another policy than the one given. Its log-probs were frozen with other weights: remove the "
         + "frozen fields to have them made again, or give the policy they were made with."
@@ -34,14 +33,7 @@ extension PairRecord {
     let prompt = try promptIDs ?? encoder.prompt(prompt)
     let chosen = try chosenIDs ?? encoder.response(chosen.lastText, after: self.prompt).ids
     let rejected = try rejectedIDs ?? encoder.response(rejected.lastText, after: self.prompt).ids
-    for (field, ids) in [("prompt_ids", prompt), ("chosen_ids", chosen), ("rejected_ids", rejected)] {
-      guard !ids.isEmpty else { throw PairError.noTokens(field: field) }
-      for id in ids where id >= model.vocabularySize {
-        throw LlamaError.token(id, vocabulary: model.vocabularySize)
-      }
-    }
-    let needed = ScoreRequest(prompt: prompt, responses: [chosen, rejected]).positions
-    guard needed <= model.context else { throw LlamaError.contextExceeded(needed: needed, limit: model.context) }
+    try model.checkAnswers([("chosen_ids", chosen), ("rejected_ids", rejected)], to: prompt)
     var record = self
     (record.promptIDs, record.chosenIDs, record.rejectedIDs) = (prompt, chosen, rejected)
     return record
@@ -63,25 +55,31 @@ extension PairRecord {
     ![referenceChosenLogps, referenceRejectedLogps, lastChosenLogps, lastRejectedLogps].contains(nil)
   }
 
-  /// The token ids: the prompt, then the chosen and the rejected answer.
-  /// - Throws: `PairError.notEncoded` for a pair without them.
-  public func group() throws -> ScoredGroup {
+  /// With the frozen log-probs it has; the trainer knows whether its loss needs them.
+  ///
+  /// - Throws: `PairError.notEncoded` for a pair without token ids.
+  public func trainingPair() throws -> TrainingPair {
     guard let promptIDs, let chosenIDs, let rejectedIDs, !promptIDs.isEmpty, !chosenIDs.isEmpty, !rejectedIDs.isEmpty
     else { throw PairError.notEncoded }
-    return ScoredGroup(prompt: promptIDs, answers: [chosenIDs, rejectedIDs])
-  }
-
-  /// - Throws: `PairError` for a pair without token ids or frozen log-probs.
-  public func trainingPair() throws -> TrainingPair {
-    let group = try group()
-    guard let referenceChosenLogps, let referenceRejectedLogps, let lastChosenLogps, let lastRejectedLogps else {
-      throw PairError.notFrozen
-    }
     var pair = TrainingPair(
-      group, referenceChosen: referenceChosenLogps, referenceRejected: referenceRejectedLogps,
-      lastChosen: lastChosenLogps, lastRejected: lastRejectedLogps, probability: probability)
+      ScoredGroup(prompt: promptIDs, answers: [chosenIDs, rejectedIDs]), referenceChosen: referenceChosenLogps ?? .nan,
+      referenceRejected: referenceRejectedLogps ?? .nan, lastChosen: lastChosenLogps ?? .nan,
+      lastRejected: lastRejectedLogps ?? .nan, probability: probability, chosenWinRate: chosenWinRate,
+      rejectedWinRate: rejectedWinRate)
     if case .string(let text) = id { pair.id = text } else { pair.id = try id.map { try JSONLines.text($0) } }
     return pair
+  }
+}
+
+extension LlamaModel {
+  /// - Throws: `PairError.noTokens`, or `LlamaError` for an id outside the vocabulary or an answer beyond the context.
+  func checkAnswers(_ answers: [(field: String, ids: [TokenID])], to prompt: [TokenID]) throws {
+    for (field, ids) in [("prompt_ids", prompt)] + answers {
+      guard !ids.isEmpty else { throw PairError.noTokens(field: field) }
+      for id in ids where id >= vocabularySize { throw LlamaError.token(id, vocabulary: vocabularySize) }
+    }
+    let needed = ScoreRequest(prompt: prompt, responses: answers.map(\.ids)).positions
+    guard needed <= context else { throw LlamaError.contextExceeded(needed: needed, limit: context) }
   }
 }
 

@@ -159,6 +159,10 @@ public final class INPORun {
     -> [PairRecord]
   {
     let pairs = try JSONLines.read(PairRecord.self, from: files.pairs).map { try $0.encoded(by: encoder, for: model) }
+    guard try config.makeLoss().needs.contains(.frozen) else {
+      try JSONLines.write(pairs, to: files.pairs)
+      return pairs
+    }
     observer.onPhase(number, .score, pairs.count)
     var done = 0
     let frozen = try FrozenPairs.freeze(
@@ -207,11 +211,11 @@ public final class INPORun {
     let pairs = inputs.heldOutPairs
     guard !pairs.isEmpty else { return nil }
     if let stored = FrozenPairs.stored(in: files.evalPairs, for: pairs, reference: reference, last: last) {
-      return try HeldOut(config, pairs: stored)
+      return try HeldOut(config, pairs: stored.map { try $0.trainingPair() })
     }
     let frozen = try FrozenPairs.freeze(pairs, reference: reference, last: last, isCancelled: isCancelled)
     try JSONLines.write(frozen, to: files.evalPairs)
-    return try HeldOut(config, pairs: frozen)
+    return try HeldOut(config, pairs: frozen.map { try $0.trainingPair() })
   }
 
   // MARK: Policies

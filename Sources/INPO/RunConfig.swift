@@ -9,7 +9,21 @@ import Training
 
 public struct RunConfig: Equatable, Sendable {
   public enum LossName: String, CaseIterable, Sendable {
-    case inpo, ipo, dpo
+    case inpo, ipo
+    /// IPO on means over tokens instead of sums.
+    case ipoMean = "ipo-mean"
+    /// IPO, the name for it on pairs from the policy in training, labelled by probabilities (`pairs: soft`).
+    case onlineIPO = "online-ipo"
+    case dpo, robust, hinge, sppo, simpo, sft
+
+    /// β when none is given: SPPO's and SimPO's papers' (for Llama 3), TRL's for the others.
+    var usualBeta: Double {
+      switch self {
+      case .sppo: 0.001
+      case .simpo: 2.5
+      default: 0.1
+      }
+    }
   }
 
   // What runs on what.
@@ -39,8 +53,12 @@ public struct RunConfig: Equatable, Sendable {
   public var loss = LossName.inpo
   public var eta = 0.005
   public var ratio = 1.0 / 3
-  /// Of IPO and DPO.
+  /// Of the other losses on pairs.
   public var beta = 0.1
+  /// Of DPO and robust DPO: the share of wrong verdicts.
+  public var labelSmoothing = 0.0
+  /// Of SimPO; γ/β is 0.55 with its β.
+  public var gamma = 1.375
 
   // The optimiser.
   public var learningRate = 1e-4
@@ -105,8 +123,14 @@ public struct RunConfig: Equatable, Sendable {
   public func makeLoss() throws(LossError) -> any PairLoss {
     switch loss {
     case .inpo: ratio == 0 ? try INPOLoss.withoutKL(eta: eta) : try INPOLoss(eta: eta, ratio: ratio)
-    case .ipo: try IPOLoss(beta: beta)
-    case .dpo: try DPOLoss(beta: beta)
+    case .ipo, .onlineIPO: try IPOLoss(beta: beta)
+    case .ipoMean: try IPOLoss(beta: beta, perToken: true)
+    case .dpo: try DPOLoss(beta: beta, labelSmoothing: labelSmoothing)
+    case .robust: try DPOLoss(beta: beta, labelSmoothing: labelSmoothing, isRobust: true)
+    case .hinge: try HingeLoss(beta: beta)
+    case .sppo: try SPPOLoss(beta: beta)
+    case .simpo: try SimPOLoss(beta: beta, gamma: gamma)
+    case .sft: SFTLoss()
     }
   }
 
@@ -152,9 +176,9 @@ extension TrainerOptions {
 
 extension HeldOut {
   /// - Parameter pairs: with log-probs frozen by the policies that froze the training pairs.
-  public init(_ config: RunConfig, pairs: [PairRecord]) throws {
+  public init(_ config: RunConfig, pairs: [TrainingPair]) {
     self.init(
-      pairs: try pairs.map { try $0.trainingPair() }, steps: config.evalSteps, bestBy: config.bestBy,
+      pairs: pairs, steps: config.evalSteps, bestBy: config.bestBy,
       patience: config.earlyStop == 0 ? nil : config.earlyStop)
   }
 }

@@ -4,12 +4,11 @@ import Foundation
 import Training
 
 extension TabularGame {
-  /// log p(y)/p(y').
-  private func margin(_ policy: [Double], _ y: Int, _ other: Int) -> Double { log(policy[y] / policy[other]) }
-
   private func margins(_ policy: [Double], _ y: Int, _ other: Int, last: [Double]) -> PairMargins {
-    PairMargins(
-      policy: margin(policy, y, other), reference: margin(reference, y, other), previous: margin(last, y, other))
+    func logps(_ y: Int) -> AnswerLogps {
+      AnswerLogps(policy: log(policy[y]), reference: log(reference[y]), previous: log(last[y]))
+    }
+    return PairMargins(chosen: logps(y), rejected: logps(other))
   }
 
   /// Mean over independent y, y' ~ `last` of `term(y, y')`.
@@ -24,8 +23,7 @@ extension TabularGame {
     let loss = try INPOLoss(eta: eta, tau: tau)
     let preference = preference(over: last)
     return mean(over: last) { y, other in
-      let residual =
-        loss(margins(policy, y, other, last: last)).h - (preference[y] - preference[other]) / eta
+      let residual = loss.h(margins(policy, y, other, last: last)) - (preference[y] - preference[other]) / eta
       return residual * residual
     }
   }

@@ -1,35 +1,37 @@
-/// The metrics of one batch in the making: means over its pairs, under TRL's names.
+/// The metrics of one batch in the making: means over its pairs, under TRL's names. What the loss does not look at has none.
 struct BatchSums {
   let pairs: Int
   let rewardScale: Double
   private(set) var loss = 0.0
   private(set) var tokens = 0
-  private var h = 0.0
+  private var h: Double?
   private var target: Double?
   private var chosenLogps = 0.0
-  private var rejectedLogps = 0.0
-  private var chosenRewards = 0.0
-  private var rejectedRewards = 0.0
-  private var accuracies = 0.0
+  private var rejectedLogps: Double?
+  private var chosenRewards: Double?
+  private var rejectedRewards: Double?
+  private var accuracies: Double?
 
   init(pairs: Int, rewardScale: Double) {
     self.pairs = pairs
     self.rewardScale = rewardScale
   }
 
-  mutating func add(_ pair: TrainingPair, _ outcome: PairOutcome, chosen: Double, rejected: Double) {
-    let share = 1 / Double(pairs)
-    let chosenReward = rewardScale * (chosen - pair.referenceChosen)
-    let rejectedReward = rewardScale * (rejected - pair.referenceRejected)
-    loss += share * outcome.loss
-    h += share * outcome.h
-    if let value = outcome.target { target = (target ?? 0) + share * value }
-    chosenLogps += share * chosen
-    rejectedLogps += share * rejected
-    chosenRewards += share * chosenReward
-    rejectedRewards += share * rejectedReward
-    accuracies += chosenReward > rejectedReward ? share : 0
+  mutating func add(_ pair: TrainingPair, _ margins: PairMargins, _ outcome: PairOutcome) {
+    let (chosen, rejected) = (margins.chosen, margins.rejected)
+    loss += outcome.loss / Double(pairs)
+    h.add(outcome.h, of: pairs)
+    target.add(outcome.target, of: pairs)
+    chosenLogps += chosen.policy / Double(pairs)
     tokens += pair.tokens
+    guard pair.hasRejected else { return }
+    rejectedLogps.add(rejected.policy, of: pairs)
+    guard !margins.reference.isNaN else { return }
+    let chosenReward = rewardScale * (chosen.policy - chosen.reference)
+    let rejectedReward = rewardScale * (rejected.policy - rejected.reference)
+    chosenRewards.add(chosenReward, of: pairs)
+    rejectedRewards.add(rejectedReward, of: pairs)
+    accuracies.add(chosenReward > rejectedReward ? 1 : 0, of: pairs)
   }
 
   func record(
@@ -47,7 +49,13 @@ struct BatchSums {
   func evaluation(step: Int, epoch: Double) -> EvaluationRecord {
     EvaluationRecord(
       step: step, epoch: epoch, loss: loss, chosenLogps: chosenLogps, rejectedLogps: rejectedLogps,
-      chosenRewards: chosenRewards, rejectedRewards: rejectedRewards, rewardMargins: chosenRewards - rejectedRewards,
-      rewardAccuracies: accuracies)
+      chosenRewards: chosenRewards, rejectedRewards: rejectedRewards, rewardAccuracies: accuracies)
+  }
+}
+
+extension Double? {
+  /// Adds one of `count` values to their mean; a value that is not there adds nothing.
+  fileprivate mutating func add(_ value: Double?, of count: Int) {
+    if let value { self = (self ?? 0) + value / Double(count) }
   }
 }

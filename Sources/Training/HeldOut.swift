@@ -47,10 +47,10 @@ public struct HeldOut: Sendable {
     step > standing.evaluatedAt && (step.isMultiple(of: steps) || step == total)
   }
 
-  /// - Returns: whether `record` is the best so far. One that is not finite never is.
+  /// - Returns: whether `record` is the best so far. One that is not finite, or not there, never is.
   func judge(_ record: EvaluationRecord, _ standing: inout Standing) -> Bool {
     standing.evaluatedAt = record.step
-    let value = bestBy == .loss ? record.loss : record.rewardAccuracies
+    let value = bestBy == .loss ? record.loss : record.rewardAccuracies ?? .nan
     let isBest =
       value.isFinite && (standing.best.map { bestBy == .loss ? value < $0.value : value > $0.value } ?? true)
     standing.withoutGain = isBest ? 0 : standing.withoutGain + 1
@@ -67,11 +67,27 @@ public struct EvaluationRecord: MetricsLine, Equatable, Sendable {
   public var epoch: Double
   public var loss: Double
   public var chosenLogps: Double
-  public var rejectedLogps: Double
-  public var chosenRewards: Double
-  public var rejectedRewards: Double
-  public var rewardMargins: Double
-  public var rewardAccuracies: Double
+  // What the loss does not look at has none.
+  public var rejectedLogps: Double?
+  public var chosenRewards: Double?
+  public var rejectedRewards: Double?
+  public var rewardMargins: Double?
+  public var rewardAccuracies: Double?
+
+  init(
+    step: Int, epoch: Double, loss: Double, chosenLogps: Double, rejectedLogps: Double?, chosenRewards: Double?,
+    rejectedRewards: Double?, rewardAccuracies: Double?
+  ) {
+    self.step = step
+    self.epoch = epoch
+    self.loss = loss
+    self.chosenLogps = chosenLogps
+    self.rejectedLogps = rejectedLogps
+    self.chosenRewards = chosenRewards
+    self.rejectedRewards = rejectedRewards
+    if let chosenRewards, let rejectedRewards { rewardMargins = chosenRewards - rejectedRewards }
+    self.rewardAccuracies = rewardAccuracies
+  }
 
   enum CodingKeys: String, CodingKey {
     case step, epoch

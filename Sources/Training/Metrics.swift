@@ -17,13 +17,14 @@ public struct MetricsRecord: MetricsLine, Equatable, Sendable {
   /// that run it twice.
   public var numTokens: Int
   public var chosenLogps: Double
-  public var rejectedLogps: Double
-  public var chosenRewards: Double
-  public var rejectedRewards: Double
-  public var rewardMargins: Double
+  // What the loss does not look at is nil, and not written.
+  public var rejectedLogps: Double?
+  public var chosenRewards: Double?
+  public var rejectedRewards: Double?
+  public var rewardMargins: Double?
   /// Share of pairs whose chosen answer has the higher reward.
-  public var rewardAccuracies: Double
-  public var h: Double
+  public var rewardAccuracies: Double?
+  public var h: Double?
   public var target: Double?
   /// Of the step, counted likewise.
   public var tokensPerSecond: Double
@@ -49,8 +50,8 @@ public struct MetricsRecord: MetricsLine, Equatable, Sendable {
 
   public init(
     step: Int, epoch: Double, loss: Double, gradNorm: Double, learningRate: Double, numTokens: Int,
-    chosenLogps: Double, rejectedLogps: Double, chosenRewards: Double, rejectedRewards: Double,
-    rewardAccuracies: Double, h: Double, target: Double?, tokensPerSecond: Double, elapsed: Double,
+    chosenLogps: Double, rejectedLogps: Double?, chosenRewards: Double?, rejectedRewards: Double?,
+    rewardAccuracies: Double?, h: Double?, target: Double?, tokensPerSecond: Double, elapsed: Double,
     remaining: Double, skipped: Bool? = nil
   ) {
     self.step = step
@@ -63,7 +64,7 @@ public struct MetricsRecord: MetricsLine, Equatable, Sendable {
     self.rejectedLogps = rejectedLogps
     self.chosenRewards = chosenRewards
     self.rejectedRewards = rejectedRewards
-    rewardMargins = chosenRewards - rejectedRewards
+    if let chosenRewards, let rejectedRewards { rewardMargins = chosenRewards - rejectedRewards }
     self.rewardAccuracies = rewardAccuracies
     self.h = h
     self.target = target

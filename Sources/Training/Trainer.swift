@@ -91,7 +91,8 @@ public final class Trainer {
   ///   - folder: gets `metrics.jsonl` and `checkpoint/`, with held-out pairs `best.gguf`, after skipped steps
   ///     `skipped.jsonl`; must exist.
   ///   - fingerprints: what the run is made from; a checkpoint of other things is refused.
-  /// - Throws: `TrainerError` for no pairs, no adapter, or a memory budget that cannot work.
+  /// - Throws: `TrainerError` for no pairs, pairs without what the loss needs, no adapter, or a memory budget that cannot
+  ///   work.
   public init(
     _ policy: Policy, pairs: [TrainingPair], loss: any PairLoss, options: TrainerOptions, heldOut: HeldOut? = nil,
     folder: String, fingerprints: [String: String] = [:]
@@ -99,15 +100,20 @@ public final class Trainer {
     guard !pairs.isEmpty else { throw TrainerError.noPairs }
     guard let adapter = policy.adapter, !adapter.modules.isEmpty else { throw TrainerError.noAdapter }
     guard options.batch > 0, options.microBatchTokens > 0, options.epochs > 0 else { throw TrainerError.nothingToDo }
+    let pairs = try pairs.enumerated().map { try $1.reduced(to: loss.needs, pair: $0) }
     self.policy = policy
     self.pairs = pairs
     self.loss = loss
     self.options = options
     self.folder = folder
-    self.heldOut = heldOut
+    self.heldOut = try heldOut.map { heldOut in
+      var heldOut = heldOut
+      heldOut.pairs = try heldOut.pairs.enumerated().map { try $1.reduced(to: loss.needs, pair: $0) }
+      return heldOut
+    }
     checkpoints = CheckpointFolder(folder + "/checkpoint", keep: options.checkpointKeep)
     state = Checkpoint.State(seed: options.seed, fingerprints: fingerprints)
-    plan = try TrainingPlan(policy, groups: (pairs + (heldOut?.pairs ?? [])).map(\.group), options: options)
+    plan = try TrainingPlan(policy, groups: (pairs + (self.heldOut?.pairs ?? [])).map(\.group), options: options)
     pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.kept)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
@@ -209,10 +215,8 @@ public final class Trainer {
     var sums = BatchSums(pairs: pairs.count, rewardScale: options.rewardScale)
     for pair in pairs {
       if isCancelled() { return nil }
-      let answers = try pass.forward([pair.group])[0]
-      let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
-      let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
-      sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+      let margins = pair.margins(policy: try pass.forward([pair.group])[0].map(\.logProbSum))
+      sums.add(pair, margins, loss(margins))
     }
     return sums.evaluation(step: position, epoch: epochs)
   }
@@ -238,11 +242,11 @@ public final class Trainer {
       var weights: [[[Float]]] = []
       for (index, answers) in zip(indices[part], logProbs) {
         let pair = pairs[index]
-        let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
-        let outcome = loss(pair.margins(policyChosen: chosen, policyRejected: rejected))
-        let slope = Float(outcome.dPolicy / Double(batch.count))
-        weights.append(zip(answers, [slope, -slope]).map { answer, slope in answer.map { _ in slope } })
-        sums.add(pair, outcome, chosen: chosen, rejected: rejected)
+        let margins = pair.margins(policy: answers.map(\.logProbSum))
+        let outcome = loss(margins)
+        let slopes = [outcome.dChosen, outcome.dRejected].map { Float($0 / Double(batch.count)) }
+        weights.append(zip(answers, slopes).map { answer, slope in answer.map { _ in slope } })
+        sums.add(pair, margins, outcome)
       }
       pass.backward(weights: weights)
     }
@@ -256,12 +260,9 @@ public final class Trainer {
 
   private func compare(_ indices: ArraySlice<Int>, _ logProbs: [[[Float]]]) throws {
     for (index, answers) in zip(indices, logProbs) {
-      let pair = pairs[index]
-      let (chosen, rejected) = (answers[0].logProbSum, answers[1].logProbSum)
-      guard chosen == pair.lastChosen, rejected == pair.lastRejected else {
-        throw TrainerError.frozenMismatch(
-          pair: index, found: [chosen, rejected], frozen: [pair.lastChosen, pair.lastRejected])
-      }
+      let policy = answers.map(\.logProbSum)
+      guard let frozen = pairs[index].last, frozen != policy else { continue }
+      throw TrainerError.frozenMismatch(pair: index, found: policy, frozen: frozen)
     }
   }
 

@@ -4,6 +4,7 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
   case noPairs
   case noAdapter
   case nothingToDo
+  case lacking(PairNeeds, pair: Int)
   /// `longestPair` rows, which are the least a pass can have, would need `needsForIt` bytes.
   case memory(needs: Int, has: Int, longestPair: Int, needsForIt: Int)
   case frozenMismatch(pair: Int, found: [Double], frozen: [Double])
@@ -17,6 +18,10 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
     case .noPairs: "There are no pairs to train on. Give a file with at least one pair, or sample more prompts."
     case .noAdapter: "The policy has no adapter to train. Start a fresh one or name one with --policy."
     case .nothingToDo: "Batch, micro-batch tokens and epochs must be at least 1."
+    case .lacking(let needs, let pair) where needs.contains(.rejected):
+      "Pair \(pair) has no rejected answer, and the loss compares two. Add it, or choose a loss on one answer (sft)."
+    case .lacking(_, let pair):
+      "Pair \(pair) has no frozen log-probs, and the loss needs them. Score it under the reference and the last policy first."
     case .memory(let needs, let has, let longestPair, let needsForIt):
       "Training needs at least \(mib(needs)) MiB beside the model, the budget is \(mib(has)) MiB. Raise --memory, "
         + (needsForIt < needs ? "lower --micro-batch-tokens (\(longestPair) needs \(mib(needsForIt)) MiB), " : "")

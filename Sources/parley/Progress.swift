@@ -90,14 +90,21 @@ final class Progress {
 /// What is said of training while it goes on.
 extension MetricsRecord {
   var summary: String {
-    String(format: "loss %.4g  margin %.4g  accuracy %.2f", loss, rewardMargins, rewardAccuracies)
+    let rewards =
+      rewardMargins.flatMap { margin in
+        rewardAccuracies.map { String(format: "  margin %.4g  accuracy %.2f", margin, $0) }
+      } ?? ""
+    return String(format: "loss %.4g", loss) + rewards
   }
 }
 
 extension EvaluationRecord {
   func summary(isBest: Bool) -> String {
-    String(
-      format: "Held-out pairs after step %d: loss %.4g, margin %.4g, accuracy %.2f%@", step, loss, rewardMargins,
-      rewardAccuracies, isBest ? ", the best so far" : "")
+    let rewards =
+      rewardMargins.flatMap { margin in
+        rewardAccuracies.map { String(format: ", margin %.4g, accuracy %.2f", margin, $0) }
+      } ?? ""
+    return String(format: "Held-out pairs after step %d: loss %.4g", step, loss) + rewards
+      + (isBest ? ", the best so far" : "")
   }
 }

@@ -9,18 +9,22 @@ import Training
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train an adapter on preference pairs.",
+    abstract: "Train an adapter on preference pairs, or on answers to imitate.",
     discussion: """
-      Pairs without frozen log-probs are scored first, under the reference and under the policy that training starts from. OUT
-      gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end, adapter.gguf; with --eval-pairs also best.gguf, the adapter
-      that did best on pairs it was not trained on.
+      Pairs without frozen log-probs are scored first, under the reference and under the policy that training starts from,
+      unless the loss looks at neither (simpo, sft). OUT gets pairs.jsonl, metrics.jsonl, checkpoint/ and, at the end,
+      adapter.gguf; with --eval-pairs also best.gguf, the adapter that did best on pairs it was not trained on.
+
+      The loss sft trains on the answer tokens of `chosen` alone, which may also be called `response` or `completion`, or be
+      the last turn of `messages`.
       """)
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var settings: TrainingSettings
   @OptionGroup var noise: NoiseOptions
 
-  @Option(help: "JSON lines with `prompt`, `chosen` and `rejected`.")
+  @Option(
+    help: "JSON lines with `prompt`, `chosen` and `rejected`; for --loss sft `prompt` and `chosen`, or `messages`.")
   var pairs: String
 
   @Option(help: "The folder to write.")
@@ -29,8 +33,8 @@ struct Train: ParsableCommand {
   @Option(help: "The adapter to start from, in GGUF; without it a fresh one, which is the base.")
   var policy: String?
 
-  @Option(help: "π_ref: base, or an adapter.")
-  var reference = "base"
+  @Option(help: "π_ref: base, or an adapter. (default: base)")
+  var reference: String?
 
   @Flag(help: "Take prompts as they are, without the chat template.")
   var raw = false
@@ -45,6 +49,10 @@ struct Train: ParsableCommand {
     try settings.check(startsFresh: policy == nil)
     try settings.checkHeldOut()
     let config = try RunConfig(options: settings.given)
+    let loss = try config.makeLoss()
+    if reference != nil && !loss.needs.contains(.frozen) {
+      throw ValidationError("--reference is given, but the loss \(config.loss.rawValue) has none. Leave it out.")
+    }
     let adapterPath = out + "/adapter.gguf"
     if !resume && !plan && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") {
       throw RunError.folderExists(out)
@@ -53,38 +61,40 @@ struct Train: ParsableCommand {
     let program = ResidentMemory.bytes
     let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let options = TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true)
-    if plan { return try show(options, try Policy(session.model, adapter: start), session, program: program) }
+    if plan { return try show(options, loss, try Policy(session.model, adapter: start), session, program: program) }
     let digest = try Fingerprint.of(file: model.path)
-    let base = try reference == "base" ? nil : LoRAAdapter.read(gguf: reference)
+    let base = try reference.flatMap { $0 == "base" ? nil : try LoRAAdapter.read(gguf: $0) }
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)
     )
     if !noise.quiet {
       func named(_ what: String, _ policy: NamedPolicy) -> String { "\(what) (\(policy.fingerprint.prefix(16)))" }
-      note(
-        "Reference: \(named(reference, frozenBy.reference)). Training starts from: "
-          + "\(named(policy ?? "a fresh adapter", frozenBy.last)).")
+      let of = loss.needs.contains(.frozen) ? "Reference: \(named(reference ?? "base", frozenBy.reference)). " : ""
+      note("\(of)Training starts from: \(named(policy ?? "a fresh adapter", frozenBy.last)).")
     }
     do {
-      let encoded = try encodedPairs(pairs, session)
-      let encodedHeldOut = try config.evalPairs.isEmpty ? nil : encodedPairs(config.evalPairs, session)
+      // All is read before anything is scored: a bad line is told at once.
+      let data = try TrainingData(pairs, for: loss, session, quiet: noise.quiet)
+      let held =
+        try config.evalPairs.isEmpty
+        ? nil : TrainingData(config.evalPairs, for: loss, session, quiet: noise.quiet)
       try FileSystem.createFolder(out)
-      let records = try freeze(encoded, "pairs.jsonl", frozenBy.reference, frozenBy.last)
+      let trained = try data.frozen(for: loss, by: frozenBy, into: out + "/pairs.jsonl", resume: resume)
       var fingerprints = [
         "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
         "pairs": try Fingerprint.of(file: out + "/pairs.jsonl"),
       ].merging(config.fingerprints) { old, _ in old }
-      let heldOut = try encodedHeldOut.map {
-        let frozen = try freeze($0, "eval-pairs.jsonl", frozenBy.reference, frozenBy.last)
-        fingerprints["held-out pairs"] = try Fingerprint.of(file: out + "/eval-pairs.jsonl")
-        return try HeldOut(config, pairs: frozen)
+      let heldOut = try held.map { held in
+        let path = out + "/eval-pairs.jsonl"
+        let frozen = try held.frozen(for: loss, by: frozenBy, into: path, resume: resume)
+        fingerprints["held-out pairs"] = try Fingerprint.of(file: path)
+        return HeldOut(config, pairs: frozen)
       }
       PeakMemory.reset()
       let trainer = try Trainer(
-        frozenBy.last.policy, pairs: records.map { try $0.trainingPair() }, loss: config.makeLoss(),
-        options: options,
-        heldOut: heldOut, folder: out, fingerprints: fingerprints)
+        frozenBy.last.policy, pairs: trained, loss: loss, options: options, heldOut: heldOut, folder: out,
+        fingerprints: fingerprints)
       try train(trainer)
       if !noise.quiet {
         let planned = TrainingForecast(trainer.plan, session, program: program).bytes
@@ -101,51 +111,17 @@ struct Train: ParsableCommand {
     }
   }
 
-  private func show(_ options: TrainerOptions, _ policy: Policy, _ session: Session, program: Int) throws {
-    let groups = try encodedPairs(pairs, session).map { try $0.group() }
+  private func show(
+    _ options: TrainerOptions, _ loss: any PairLoss, _ policy: Policy, _ session: Session,
+    program: Int
+  ) throws {
+    let groups = try TrainingData(pairs, for: loss, session, quiet: noise.quiet).pairs().map(\.group)
     guard !groups.isEmpty else { throw TrainerError.noPairs }
     let plan = try TrainingPlan(policy, groups: groups, options: options)
     let forecast = TrainingForecast(plan, session, program: program)
     try Output.text(forecast.memory)
     try Output.text(
       forecast.time(policy, groups, epochs: options.epochs, steps: options.steps(pairs: groups.count)))
-  }
-
-  private func encodedPairs(_ path: String, _ session: Session) throws -> [PairRecord] {
-    let encoded = try RecordFile<PairRecord>(path).naming { records in
-      try records.enumerated().map { index, record in
-        do {
-          return try record.encoded(by: session.encoder, for: session.model)
-        } catch {
-          throw RecordFault(index: index, reason: error)
-        }
-      }
-    }
-    let even = encoded.count { $0.isEven }
-    if even > 0 && !noise.quiet {
-      note("\(even) pairs of '\(path)' have equal answers: they add a constant to the loss.")
-    }
-    return encoded
-  }
-
-  /// The pairs with frozen log-probs, which are in the file `name` of the run folder too.
-  private func freeze(_ encoded: [PairRecord], _ name: String, _ reference: NamedPolicy, _ last: NamedPolicy) throws
-    -> [PairRecord]
-  {
-    let path = out + "/" + name
-    if resume, let stored = FrozenPairs.stored(in: path, for: encoded, reference: reference, last: last) {
-      return stored
-    }
-    let progress = Progress("Scoring", total: encoded.count, quiet: noise.quiet)
-    var done = 0
-    let frozen = try FrozenPairs.freeze(
-      encoded, reference: reference, last: last,
-      onProgress: {
-        progress.advance($0 - done)
-        done = $0
-      }, isCancelled: { Interrupt.isReceived })
-    try JSONLines.write(frozen, to: path)
-    return frozen
   }
 
   private func train(_ trainer: Trainer) throws {
@@ -183,6 +159,8 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: "Weight τ of the reference, at most eta; or give --ratio.") var tau: String?
   @Option(help: ArgumentHelp(help("ratio"))) var ratio: String?
   @Option(help: ArgumentHelp(help("beta"))) var beta: String?
+  @Option(help: ArgumentHelp(help("label-smoothing"))) var labelSmoothing: String?
+  @Option(help: ArgumentHelp(help("gamma"))) var gamma: String?
   @Option(help: ArgumentHelp(help("lr"))) var lr: String?
   @Option(help: ArgumentHelp(help("schedule"))) var schedule: String?
   @Option(help: ArgumentHelp(help("warmup"))) var warmup: String?
@@ -235,7 +213,8 @@ struct TrainingSettings: ParsableArguments {
 
   var given: [RunConfig.Option] {
     let all = [
-      ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta), ("lr", lr), ("schedule", schedule),
+      ("loss", loss), ("eta", eta), ("tau", tau), ("ratio", ratio), ("beta", beta),
+      ("label-smoothing", labelSmoothing), ("gamma", gamma), ("lr", lr), ("schedule", schedule),
       ("warmup", warmup), ("epochs", epochs), ("batch", batch),
       ("micro-batch-tokens", microBatchTokens), ("rank", rank), ("alpha", alpha), ("targets", targets),
       ("rslora", rslora ? "true" : nil), ("rank-pattern", rankPattern), ("alpha-pattern", alphaPattern),

@@ -143,8 +143,58 @@ struct TrainingTests {
     #expect(try code(["--loss", "perfect"]) == 64)
     #expect(try code(["--loss", "dpo", "--eta", "3"]) == 64)
     #expect(try code(["--beta", "0.2"]) == 64)
+    #expect(try code(["--loss", "sft", "--beta", "0.2"]) == 64)
+    #expect(try code(["--loss", "simpo", "--reference", "base"]) == 64)
+    #expect(try code(["--loss", "hinge", "--label-smoothing", "0.1"]) == 64)
     #expect(try code(["--tau", "0.01", "--eta", "0.001"]) == 64)
     #expect(!FileManager.default.fileExists(atPath: shop.folder + "/out"))
+  }
+
+  @Test func sftTrainsOnPairsAndOnExamples() throws {
+    let shop = try Workshop()
+    func run(_ data: String, _ out: String, _ loss: String = "sft") throws -> Program.Result {
+      try Program.run([
+        "train", shop.model, "--pairs", data, "--out", shop.folder + "/" + out, "--loss", loss, "--lr", "1e-2",
+        "--epochs", "10", "--batch", "2",
+      ])
+    }
+    let examples = try shop.file(
+      "examples.jsonl",
+      #"""
+      {"prompt":"Question 0?","response":"Yes, 0."}
+      {"messages":[{"role":"user","content":"Question 1?"},{"role":"assistant","content":"Yes, 1."}]}
+      """#)
+    for (data, out) in [(try pairs(shop, count: 2), "pairs"), (examples, "examples")] {
+      let result = try run(data, out)
+      #expect(result.code == 0, "\(result.errors)")
+      #expect(!result.errors.contains("Scoring"), "nothing is scored")
+    }
+    let steps = try metrics(shop.folder + "/pairs")
+    let losses = steps.compactMap { $0["loss"] as? Double }
+    #expect(losses.count == 10 && losses[9] < losses[0])
+    #expect(steps[0]["rewards/chosen"] == nil && steps[0]["logps/rejected"] == nil)
+    // The same answers to the same prompts, written in other words.
+    #expect(try bytes(shop.folder + "/pairs/adapter.gguf") == bytes(shop.folder + "/examples/adapter.gguf"))
+
+    let lacking = try run(examples, "dpo", "dpo")
+    #expect(lacking.code == 65)
+    #expect(lacking.errors.contains("ine 1") && lacking.errors.contains("'chosen' is missing"), "\(lacking.errors)")
+  }
+
+  /// Every loss on the same pairs; those without a reference score nothing.
+  @Test(arguments: ["ipo", "ipo-mean", "online-ipo", "dpo", "robust", "hinge", "sppo", "simpo"])
+  func everyLossTrains(loss: String) throws {
+    let shop = try Workshop()
+    let out = shop.folder + "/out"
+    var arguments = ["train", shop.model, "--pairs", try pairs(shop, count: 2), "--out", out, "--loss", loss]
+    if loss == "robust" { arguments += ["--label-smoothing", "0.1"] }
+    let result = try Program.run(arguments + ["--lr", "1e-3", "--epochs", "5", "--batch", "2"])
+    #expect(result.code == 0, "\(result.errors)")
+    let steps = try metrics(out)
+    let losses = steps.compactMap { $0["loss"] as? Double }
+    #expect(losses.count == 5 && losses[4] < losses[0])
+    #expect((steps[0]["rewards/margins"] == nil) == (loss == "simpo"))
+    #expect(try Program.text(out + "/pairs.jsonl").contains("reference_chosen_logps") == (loss != "simpo"))
   }
 
   /// tau does not depend on whether eta comes before or after it: half of it, the loss is the one of ratio 0.5.
@@ -198,7 +248,7 @@ struct TrainingTests {
 
   @Test func helpShowsDefaults() throws {
     let help = try Program.run(["train", "--help"]).output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-    #expect(help.contains("The loss: inpo, ipo or dpo. (default: inpo)"), "\(help)")
+    #expect(help.contains("The loss: inpo, ipo,") && help.contains("(default: inpo)"), "\(help)")
     #expect(help.contains("(default: 0.005)"))
   }
 

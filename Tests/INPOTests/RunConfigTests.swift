@@ -73,7 +73,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   var settings = RunConfig()
   #expect(try config(settings.yaml) == settings)
   for field in ConfigField.all {
-    let isUsed = field.name != "beta"
+    let isUsed = !["beta", "label-smoothing", "gamma"].contains(field.name)
     #expect(("\n" + settings.yaml).contains("\n\(field.name): ") == isUsed, "\(field.name)")
   }
   settings.model = "a \"strange\" path: # \\ [x]\t.gguf"
@@ -162,6 +162,13 @@ func badValuesAreNamed(key: String, value: String) {
   }
   #expect(throws: ConfigError.unused(file: "run.yaml", line: 1, key: "beta", loss: .inpo)) { try config("beta: 0.2") }
   #expect(try RunConfig(options: [("loss", "ipo"), ("beta", "0.2")]).beta == 0.2)
+  for (name, loss) in [
+    ("beta", RunConfig.LossName.sft), ("label-smoothing", .hinge), ("gamma", .dpo), ("eta", .sppo),
+  ] {
+    #expect(throws: ConfigError.unusedOption(name: name, loss: loss)) {
+      try RunConfig(options: [(name, "0.1"), ("loss", loss.rawValue)])
+    }
+  }
 }
 
 @Test func onlyWhatDecidesBitsIsCompared() throws {
@@ -174,7 +181,9 @@ func badValuesAreNamed(key: String, value: String) {
 }
 
 @Test func helpStandsAloneAndShowsTheDefault() throws {
-  #expect(try #require(ConfigField.named("loss")).sentence == "The loss: inpo, ipo or dpo. (default: inpo)")
+  #expect(
+    try #require(ConfigField.named("schedule")).sentence
+      == "Course of the rate: constant, cosine or linear. (default: cosine)")
   for field in ConfigField.all { #expect(field.sentence.hasSuffix(")") && !field.sentence.contains("Of ")) }
 }
 
@@ -185,8 +194,32 @@ func badValuesAreNamed(key: String, value: String) {
   #expect(try settings.makeLoss() as? INPOLoss == INPOLoss.withoutKL(eta: 0.005))
   settings.loss = .dpo
   #expect(try settings.makeLoss() as? DPOLoss == DPOLoss(beta: 0.1))
-  settings.loss = .ipo
-  #expect(try settings.makeLoss() as? IPOLoss == IPOLoss(beta: 0.1))
+  settings.labelSmoothing = 0.2
+  #expect(try settings.makeLoss() as? DPOLoss == DPOLoss(beta: 0.1, labelSmoothing: 0.2))
+  settings.loss = .robust
+  #expect(try settings.makeLoss() as? DPOLoss == DPOLoss(beta: 0.1, labelSmoothing: 0.2, isRobust: true))
+  for name in [RunConfig.LossName.ipo, .onlineIPO] {
+    settings.loss = name
+    #expect(try settings.makeLoss() as? IPOLoss == IPOLoss(beta: 0.1))
+  }
+  settings.loss = .ipoMean
+  #expect(try settings.makeLoss() as? IPOLoss == IPOLoss(beta: 0.1, perToken: true))
+  settings.loss = .hinge
+  #expect(try settings.makeLoss() as? HingeLoss == HingeLoss(beta: 0.1))
+  settings.loss = .sft
+  #expect(try settings.makeLoss() as? SFTLoss == SFTLoss())
+}
+
+/// β is the loss's own unless it is given.
+@Test func betaFollowsTheLoss() throws {
+  #expect(
+    try RunConfig(options: [("loss", "simpo")]).makeLoss() as? SimPOLoss == SimPOLoss(beta: 2.5, gamma: 1.375))
+  #expect(try RunConfig(options: [("loss", "sppo")]).makeLoss() as? SPPOLoss == SPPOLoss(beta: 0.001))
+  #expect(try config("loss: sppo\nbeta: 0.1").beta == 0.1)
+  for loss in RunConfig.LossName.allCases {
+    let settings = try config("loss: \(loss.rawValue)")
+    #expect(try config(settings.yaml) == settings)
+  }
 }
 
 @Test func fingerprintsAreSHA256() throws {

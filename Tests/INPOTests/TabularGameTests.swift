@@ -111,12 +111,12 @@ private func minimiser(
   for _ in 0..<4000 {
     var slope = [0.0, 0, 0]
     for (winner, loser, weight) in pairs {
-      let outcome = loss(
-        PairMargins(
-          policy: logits[winner] - logits[loser], reference: log(reference[winner] / reference[loser]),
-          previous: log(last[winner] / last[loser])))
-      slope[winner] += weight * outcome.dPolicy
-      slope[loser] -= weight * outcome.dPolicy
+      func logps(_ y: Int) -> AnswerLogps {
+        AnswerLogps(policy: logits[y], reference: log(reference[y]), previous: log(last[y]))
+      }
+      let outcome = loss(PairMargins(chosen: logps(winner), rejected: logps(loser)))
+      slope[winner] += weight * outcome.dChosen
+      slope[loser] += weight * outcome.dRejected
     }
     for y in 0..<3 { logits[y] -= 0.5 * slope[y] }
   }

@@ -50,20 +50,24 @@ import Testing
 
   // MARK: Bits
 
-  private func sequences(_ model: LlamaModel) -> [ScoredSequence] {
-    [model.sequence(prompt: 5, answer: 70, seed: 1), model.sequence(prompt: 9, answer: 4, seed: 2)]
+  private static let all = TrainingPass.Kept(attention: 99, feedForward: 99)
+
+  private func groups(_ model: LlamaModel) -> [ScoredGroup] {
+    [model.group(prompt: 5, answers: [70, 3], seed: 1), model.group(prompt: 9, answers: [4], seed: 2)]
   }
 
-  private func weights(_ sequences: [ScoredSequence]) -> [[Float]] {
-    sequences.enumerated().map { Seeded(20 + UInt64($0)).floats($1.answer.count) }
+  private func weights(_ groups: [ScoredGroup]) -> [[[Float]]] {
+    groups.enumerated().map { g, group in
+      group.answers.enumerated().map { Seeded(20 + 10 * UInt64(g) + UInt64($0)).floats($1.count) }
+    }
   }
 
   private func run(
-    _ policy: Policy, _ sequences: [ScoredSequence], _ dropout: Dropout?, kept: Int = 99
-  ) throws -> (logProbs: [[Float]], gradients: LoRAGradients) {
+    _ policy: Policy, _ groups: [ScoredGroup], _ dropout: Dropout?, kept: TrainingPass.Kept = Self.all
+  ) throws -> (logProbs: [[[Float]]], gradients: LoRAGradients) {
     let pass = TrainingPass(policy, maximumRows: 200, kept: kept)
-    let logProbs = try pass.forward(sequences, dropout: dropout)
-    pass.backward(weights: weights(sequences))
+    let logProbs = try pass.forward(groups, dropout: dropout)
+    pass.backward(weights: weights(groups))
     return (logProbs, pass.gradients)
   }
 
@@ -78,13 +82,16 @@ import Testing
       return try Policy(model, adapter: .random(model, rank: 3))
     }
     let one = try policy(1)
-    let both = sequences(one.model)
+    let both = groups(one.model)
     let want = try run(one, both, dropout)
-    #expect(bits(try run(one, both.reversed(), dropout).logProbs) == bits(want.logProbs.reversed()))
-    for (sequence, logProbs) in zip(both, want.logProbs) {
-      #expect(bits(try run(one, [sequence], dropout).logProbs) == [bits(logProbs)])
+    #expect(bits(try run(one, both.reversed(), dropout).logProbs.reversed()) == bits(want.logProbs))
+    for (group, logProbs) in zip(both, want.logProbs) {
+      #expect(bits(try run(one, [group], dropout).logProbs) == bits([logProbs]))
     }
-    for (threads, kept) in [(1, 0), (1, 1), (2, 99), (3, 2)] {
+    let plans: [(Int, TrainingPass.Kept)] = [
+      (1, .nothing), (1, .init(attention: 0, feedForward: 1)), (2, Self.all), (3, .init(attention: 1, feedForward: 2)),
+    ]
+    for (threads, kept) in plans {
       let got = try run(policy(threads), both, dropout, kept: kept)
       #expect(bits(got.logProbs) == bits(want.logProbs), "\(threads) threads, \(kept) blocks kept")
       #expect(gradientBits(got.gradients) == gradientBits(want.gradients), "\(threads) threads, \(kept) blocks kept")
@@ -95,11 +102,11 @@ import Testing
   @Test func withoutOneNothingIsDroppedAndNothingRemembered() throws {
     let model = try Tiny.nibbles.load()
     let policy = try Policy(model, adapter: .random(model, rank: 3))
-    let both = sequences(model)
+    let both = groups(model)
     let plain = try run(policy, both, nil)
     #expect(bits(try run(policy, both, Dropout(rate: 0, seed: 4, step: 2)).logProbs) == bits(plain.logProbs))
 
-    let pass = TrainingPass(policy, maximumRows: 200, kept: 1)
+    let pass = TrainingPass(policy, maximumRows: 200, kept: .init(attention: 0, feedForward: 1))
     #expect(bits(try pass.forward(both, dropout: dropout)) != bits(plain.logProbs))
     #expect(bits(try pass.forward(both)) == bits(plain.logProbs))
     pass.backward(weights: weights(both))
@@ -113,24 +120,26 @@ import Testing
     let file = try tiny.file()
     let model = try file.load(.f32)
     let adapter = LoRAAdapter.random(model, rank: 3)
-    let both = sequences(model)
+    let both = groups(model)
     let got = try run(Policy(model, adapter: adapter), both, dropout)
 
     let twin = try file.twin()
     var want = TwinAdapter(zerosLike: adapter.twin)
-    for (i, sequence) in both.enumerated() {
-      var dropped = adapter.twin
-      for module in adapter.modules {
-        let factors = dropout.factors(of: sequence.tokens, layer: module.name, columns: module.a.columns)
-        dropped.modules[module.name]?.inputFactors = TwinTensor(
-          rows: factors.rows, columns: factors.columns, floats: factors.values)
+    for (g, group) in both.enumerated() {
+      for (a, answer) in group.answers.enumerated() {
+        var dropped = adapter.twin
+        for module in adapter.modules {
+          let factors = dropout.factors(of: group.prompt + answer, layer: module.name, columns: module.a.columns)
+          dropped.modules[module.name]?.inputFactors = TwinTensor(
+            rows: factors.rows, columns: factors.columns, floats: factors.values)
+        }
+        let tape = twin.forward((group.prompt + answer).map(Int.init), dropped)
+        // Logits of some nats in float, as in `TwinLogProbTests`.
+        expectClose(got.logProbs[g][a], Array(tape.logProbs.suffix(answer.count)), absolute: 1e-4)
+        let prompt = [Double](repeating: 0, count: group.prompt.count - 1)
+        let coefficients = prompt + weights(both)[g][a].map(Double.init)
+        want.add(twin.backward(coefficients, at: tape, dropped).gradient)
       }
-      let tape = twin.forward(sequence.ids, dropped)
-      // Logits of some nats in float, as in `TwinLogProbTests`.
-      expectClose(got.logProbs[i], Array(tape.logProbs.suffix(sequence.answer.count)), absolute: 1e-4)
-      let prompt = [Double](repeating: 0, count: sequence.answerStart - 1)
-      let coefficients = prompt + weights(both)[i].map(Double.init)
-      want.add(twin.backward(coefficients, at: tape, dropped).gradient)
     }
     for (name, pair) in zip(got.gradients.names, got.gradients.pairs) {
       let module = try #require(want.modules[name])

@@ -107,9 +107,9 @@ import Testing
     let model = try file.load(.f32)
     let adapter = LoRAAdapter.random(model, rank: 3, only: { $0 == TensorName.output })
     #expect(adapter.modules.count == 1)
-    let sequences = sequences(model)
-    let got = try got(Policy(model, adapter: adapter), sequences)
-    compare(got, want(try file.twin(), adapter.twin, sequences), adapter) { error, _ in error < 1e-4 }
+    let groups = groups(model)
+    let got = try got(Policy(model, adapter: adapter), groups)
+    compare(got, want(try file.twin(), adapter.twin, groups), adapter) { error, _ in error < 1e-4 }
   }
 
   /// Ranks and alphas of some layers, and alpha over the root of the rank; the twin's scales are worked out by hand.
@@ -132,9 +132,9 @@ import Testing
       let alpha = name.contains("ffn") ? 6.0 : name == "output.weight" ? 1 : 3
       twin.modules[name]?.scale = alpha / rank.squareRoot()
     }
-    let sequences = sequences(model)
-    let got = try got(Policy(model, adapter: adapter), sequences)
-    compare(got, want(try file.twin(), twin, sequences), adapter) { error, _ in error < 1e-4 }
+    let groups = groups(model)
+    let got = try got(Policy(model, adapter: adapter), groups)
+    compare(got, want(try file.twin(), twin, groups), adapter) { error, _ in error < 1e-4 }
   }
 
   /// The head takes 256 rows at a time, attention 64 positions.

@@ -25,8 +25,35 @@ private func roundTrip<Record: Codable>(_: Record.Type, _ line: String) throws -
 
 @Test func pairsKeepEverything() throws {
   let line =
-    #"{"chosen":"c","chosen_ids":[2],"id":"x","last_chosen_logps":-3.25,"last_fingerprint":"ab","last_rejected_logps":-4,"margin":1.5,"probability":0.75,"prompt":"p","prompt_ids":[1],"reference_chosen_logps":-1,"reference_fingerprint":"cd","reference_rejected_logps":-2,"rejected":"r","rejected_ids":[3]}"#
+    #"{"chosen":"c","chosen_ids":[2],"chosen_win_rate":0.875,"id":"x","last_chosen_logps":-3.25,"last_fingerprint":"ab","last_rejected_logps":-4,"margin":1.5,"probability":0.75,"prompt":"p","prompt_ids":[1],"reference_chosen_logps":-1,"reference_fingerprint":"cd","reference_rejected_logps":-2,"rejected":"r","rejected_ids":[3],"rejected_win_rate":0.25}"#
   #expect(try roundTrip(PairRecord.self, line) == line)
+}
+
+@Test func examplesInTheirShapes() throws {
+  let written = #"{"chosen":"c","chosen_ids":[2],"prompt":"p","rejected":"r"}"#
+  #expect(try roundTrip(ExampleRecord.self, written) == written, "a pair is an example, and stays a pair")
+  for name in ["response", "completion"] {
+    #expect(try roundTrip(ExampleRecord.self, #"{"prompt":"p","\#(name)":"c"}"#) == #"{"chosen":"c","prompt":"p"}"#)
+  }
+  let turns = #"{"role":"user","content":"p"},{"role":"assistant","content":"c"}"#
+  #expect(
+    try roundTrip(ExampleRecord.self, #"{"messages":[\#(turns)]}"#)
+      == #"{"chosen":[{"content":"c","role":"assistant"}],"prompt":[{"content":"p","role":"user"}]}"#)
+  for (bad, says) in [
+    (#"{"prompt":"p"}"#, "field 'chosen': there must be one answer, as chosen, response or completion, not 0"),
+    (
+      #"{"prompt":"p","chosen":"a","response":"b"}"#,
+      "field 'chosen': there must be one answer, as chosen, response or completion, not 2"
+    ),
+    (
+      #"{"messages":[{"role":"user","content":"p"}]}"#,
+      "field 'messages': the last of several turns must be the assistant's"
+    ),
+  ] {
+    #expect(throws: RecordError.badLine(file: "f", line: 1, reason: says)) {
+      try JSONLines.parse(ExampleRecord.self, Data(bad.utf8), file: "f")
+    }
+  }
 }
 
 @Test func numbersReadBackToTheSameBits() throws {

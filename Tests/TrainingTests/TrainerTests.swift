@@ -42,7 +42,7 @@ import Training
     #expect(try job.run().bits == dropped.bits)
     let logProb = job.pairs[1].lastChosen
     job.pairs[1] = TrainingPair(
-      chosen: job.pairs[1].chosen, rejected: job.pairs[1].rejected, referenceChosen: 0, referenceRejected: 0,
+      job.pairs[1].group, referenceChosen: 0, referenceRejected: 0,
       lastChosen: logProb.nextUp, lastRejected: job.pairs[1].lastRejected)
     job.options.batch = 4
     #expect(throws: TrainerError.self) { try job.run() }
@@ -153,17 +153,68 @@ import Training
     }
     let close = 1e-12  // the same sums in float64, in another order
     expectClose(record.loss, mean { (h($0) - 5) * (h($0) - 5) }, relative: close)
-    expectClose(record.h, mean(h), absolute: close)
+    expectClose(record.h!, mean(h), absolute: close)
     expectClose(record.chosenLogps, mean(\.lastChosen), relative: close)
-    expectClose(record.rejectedLogps, mean(\.lastRejected), relative: close)
-    expectClose(record.chosenRewards, mean { Job.eta * ($0.lastChosen - $0.referenceChosen) }, absolute: close)
-    expectClose(record.rejectedRewards, mean { Job.eta * ($0.lastRejected - $0.referenceRejected) }, absolute: close)
-    expectClose(record.rewardMargins, record.chosenRewards - record.rejectedRewards, absolute: close)
+    expectClose(record.rejectedLogps!, mean(\.lastRejected), relative: close)
+    expectClose(record.chosenRewards!, mean { Job.eta * ($0.lastChosen - $0.referenceChosen) }, absolute: close)
+    expectClose(record.rejectedRewards!, mean { Job.eta * ($0.lastRejected - $0.referenceRejected) }, absolute: close)
+    expectClose(record.rewardMargins!, record.chosenRewards! - record.rejectedRewards!, absolute: close)
     expectClose(
-      record.rewardAccuracies,
+      record.rewardAccuracies!,
       mean { $0.lastChosen - $0.referenceChosen > $0.lastRejected - $0.referenceRejected ? 1 : 0 }, absolute: close)
     #expect(record.target == 5)
     #expect(record.skipped == nil)
+  }
+
+  /// Both slopes reach their own answer, and a loss on one answer runs no other: the gradient is the twin's.
+  @Test func slopesOfTheTwoAnswersMayDiffer() throws {
+    struct Uneven: PairLoss {
+      let needs: PairNeeds
+      func callAsFunction(_ m: PairMargins) -> PairOutcome { PairOutcome(loss: 1, dChosen: 0.75, dRejected: 2) }
+    }
+    var job = try Job(pairs: 1, precision: .f32, format: .f32)
+    (job.options.batch, job.options.epochs) = (1, 1)
+    let (model, adapter, pair) = (try job.twin(), job.start.twin, job.pairs[0])
+    func gradient(_ answer: Int, _ slope: Double) -> [Double] {
+      let tape = model.forward((pair.group.prompt + pair.group.answers[answer]).map(Int.init), adapter)
+      let weights = tape.logProbs.indices.map { $0 < pair.group.prompt.count - 1 ? 0 : slope }
+      return model.backward(weights, at: tape, adapter).gradient.parameters
+    }
+    let (up, down) = (gradient(0, 0.75), gradient(1, 2))
+    let cases: [(PairNeeds, [Double])] = [(.rejected, zip(up, down).map { $0 + $1 }), ([], up)]
+    for (needs, want) in cases {
+      job.loss = Uneven(needs: needs)
+      let record = try #require(job.run().records.first)
+      // A gradient is within 1e-4 of its length (`TwinGradientTests`).
+      expectClose(record.gradNorm, want.reduce(0) { $0 + $1 * $1 }.squareRoot(), relative: 1e-4)
+      #expect(record.numTokens == (needs == [] ? pair.chosenAlone.tokens : pair.tokens))
+    }
+  }
+
+  /// SFT imitates: its loss falls, and what it does not look at is not in the record.
+  @Test func sftLearnsTheChosenAnswers() throws {
+    var job = try Job(pairs: 2)
+    job.loss = SFTLoss()
+    job.options.epochs = 40
+    job.pairs = job.pairs.map { $0.chosenAlone }
+    let records = try job.run().records
+    let (first, last) = (try #require(records.first), try #require(records.last))
+    #expect(last.loss < 0.5 * first.loss && last.chosenLogps > first.chosenLogps)
+    #expect(first.rejectedLogps == nil && first.chosenRewards == nil && first.rewardMargins == nil && first.h == nil)
+    #expect(!String(decoding: try first.line(), as: UTF8.self).contains("rewards/"))
+  }
+
+  @Test func pairsMustHaveWhatTheLossNeeds() throws {
+    var job = try Job(pairs: 2)
+    let whole = job.pairs[1]
+    job.pairs[1] = TrainingPair(whole.group)
+    #expect(throws: TrainerError.lacking(.frozen, pair: 1)) { try job.trainer(in: temporaryFolder()) }
+    job.loss = try SimPOLoss(beta: 2, gamma: 1)
+    job.options.epochs = 1
+    let record = try #require(job.run().records.first)
+    #expect(record.chosenRewards == nil && record.rejectedLogps != nil && record.target == 0.5)
+    job.pairs[1] = whole.chosenAlone
+    #expect(throws: TrainerError.lacking(.rejected, pair: 1)) { try job.trainer(in: temporaryFolder()) }
   }
 
   // MARK: Refusals
@@ -188,7 +239,7 @@ import Training
     let inner: INPOLoss
     func callAsFunction(_ margins: PairMargins) -> PairOutcome {
       var outcome = inner(margins)
-      if margins.probability == 0.25 { (outcome.loss, outcome.dPolicy) = (.nan, .nan) }
+      if margins.probability == 0.25 { (outcome.loss, outcome.dChosen, outcome.dRejected) = (.nan, .nan, .nan) }
       return outcome
     }
   }
@@ -301,6 +352,10 @@ extension TrainingPair {
       prompt: group.prompt.map(Int.init), chosen: group.answers[0].map(Int.init),
       rejected: group.answers[1].map(Int.init), reference: referenceChosen - referenceRejected,
       previous: lastChosen - lastRejected)
+  }
+
+  fileprivate var chosenAlone: TrainingPair {
+    TrainingPair(ScoredGroup(prompt: group.prompt, answers: [group.answers[0]]))
   }
 
   fileprivate func with(lastChosen: Double? = nil, probability: Double? = nil) -> TrainingPair {

@@ -7,6 +7,9 @@ public struct PairRecord: Codable, Hashable, Sendable {
   public var rejected: PromptRecord.Content
   /// P(chosen ≻ rejected) when the oracle gave one: the soft label.
   public var probability: Double?
+  /// P(chosen ≻ π_t) and P(rejected ≻ π_t): how often each wins against the last policy's answers.
+  public var chosenWinRate: Double?
+  public var rejectedWinRate: Double?
   public var promptIDs: [UInt32]?
   public var chosenIDs: [UInt32]?
   public var rejectedIDs: [UInt32]?
@@ -22,6 +25,8 @@ public struct PairRecord: Codable, Hashable, Sendable {
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case id, prompt, chosen, rejected, probability
+    case chosenWinRate = "chosen_win_rate"
+    case rejectedWinRate = "rejected_win_rate"
     case promptIDs = "prompt_ids"
     case chosenIDs = "chosen_ids"
     case rejectedIDs = "rejected_ids"
@@ -55,11 +60,17 @@ public struct PairRecord: Codable, Hashable, Sendable {
     prompt = try container.decode(PromptRecord.Content.self, forKey: .prompt)
     chosen = try container.decode(PromptRecord.Content.self, forKey: .chosen)
     rejected = try container.decode(PromptRecord.Content.self, forKey: .rejected)
-    probability = try container.decodeIfPresent(Double.self, forKey: .probability)
-    if let probability, !(0...1).contains(probability) {
-      throw DecodingError.dataCorruptedError(
-        forKey: .probability, in: container, debugDescription: "\(probability) is not between 0 and 1")
+    func share(_ key: CodingKeys) throws -> Double? {
+      let value = try container.decodeIfPresent(Double.self, forKey: key)
+      if let value, !(0...1).contains(value) {
+        throw DecodingError.dataCorruptedError(
+          forKey: key, in: container, debugDescription: "\(value) is not between 0 and 1")
+      }
+      return value
     }
+    probability = try share(.probability)
+    chosenWinRate = try share(.chosenWinRate)
+    rejectedWinRate = try share(.rejectedWinRate)
     promptIDs = try container.decodeIfPresent([UInt32].self, forKey: .promptIDs)
     chosenIDs = try container.decodeIfPresent([UInt32].self, forKey: .chosenIDs)
     rejectedIDs = try container.decodeIfPresent([UInt32].self, forKey: .rejectedIDs)
@@ -80,6 +91,8 @@ public struct PairRecord: Codable, Hashable, Sendable {
     try container.encode(chosen, forKey: .chosen)
     try container.encode(rejected, forKey: .rejected)
     try container.encodeIfPresent(probability, forKey: .probability)
+    try container.encodeIfPresent(chosenWinRate, forKey: .chosenWinRate)
+    try container.encodeIfPresent(rejectedWinRate, forKey: .rejectedWinRate)
     try container.encodeIfPresent(promptIDs, forKey: .promptIDs)
     try container.encodeIfPresent(chosenIDs, forKey: .chosenIDs)
     try container.encodeIfPresent(rejectedIDs, forKey: .rejectedIDs)

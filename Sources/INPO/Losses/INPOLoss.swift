@@ -27,27 +27,15 @@ public struct INPOLoss: PairLoss, Equatable {
     self.tau = tau
   }
 
-  public func callAsFunction(_ margins: PairMargins) -> PairOutcome {
-    let h = margins.policy - tau / eta * margins.reference - (eta - tau) / eta * margins.previous
+  public func h(_ m: PairMargins) -> Double {
+    m.policy - tau / eta * m.reference - (eta - tau) / eta * m.previous
+  }
+
+  public func callAsFunction(_ m: PairMargins) -> PairOutcome {
+    let h = h(m)
     // A verdict aims at 1/(2η); a probability at its mean over verdicts, (P − ½)/η. P = 1 gives the same number.
-    let target = ((margins.probability ?? 1) - 0.5) / eta
+    let target = ((m.probability ?? 1) - 0.5) / eta
     let residual = h - target
     return PairOutcome(loss: residual * residual, dPolicy: 2 * residual, h: h, target: target)
-  }
-}
-
-public enum LossError: Error, Equatable, CustomStringConvertible {
-  case notPositive(String, Double)
-  case tauOutside(tau: Double, eta: Double)
-  case noRatio
-
-  public var description: String {
-    switch self {
-    case .notPositive(let name, let value): "The loss needs \(name) above 0, not \(value)."
-    case .tauOutside(let tau, let eta):
-      "The loss needs 0 ≤ tau ≤ eta, got tau \(tau) and eta \(eta). Lower tau, or give --ratio between 0 and 1."
-    case .noRatio:
-      "A ratio tau/eta of 0 takes the reference out of the loss. Write ratio 0 yourself if that is meant; 1/3 is usual."
-    }
   }
 }
