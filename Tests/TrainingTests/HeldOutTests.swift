@@ -131,7 +131,7 @@ import Training
     #expect(again.endsEarly && same.bits == adapter.bits)
   }
 
-  /// A folder as a kill leaves it after each step and each evaluation, and a stop before each pair.
+  /// A folder as a kill leaves it after each step and each evaluation, and a stop before each pass.
   @Test func killedOrStoppedAnywhereItEndsTheSame() throws {
     var job = try hopeless(patience: 4)
     job.heldOut?.steps = 2
@@ -151,7 +151,7 @@ import Training
         return false
       })
     let (metrics, best) = (try MetricsLog.read(folder + "/metrics.jsonl"), try AtomicFile.read(folder + "/best.gguf"))
-    #expect(copies.count == 8 + 4 && asked == 8 * 2 + 4 * 4)
+    #expect(copies.count == 8 + 4 && asked == 8 + 4 * 4)
     for stop in 1...asked {
       let stopped = try temporaryFolder()
       var count = 0

@@ -46,7 +46,7 @@ import Training
         resume: false,
         isCancelled: {
           asked += 1
-          return asked == 4
+          return asked == 2
         })
     }
     _ = try job.run(in: folder, resume: true)
