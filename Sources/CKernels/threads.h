@@ -1,5 +1,5 @@
-/* Fork, take contiguous parts until none is left, join. The only parallelism of the library: cores that others disturb
- * take fewer parts, and no result depends on who took which. */
+/* Fork, work through contiguous parts, join. The only parallelism of the library: each thread has parts of its own and then
+ * helps the others, so cores that others disturb take fewer, and no result depends on who took which. */
 #ifndef PARLEY_THREADS_H
 #define PARLEY_THREADS_H
 

@@ -91,7 +91,7 @@ public final class Trainer {
   ///   - folder: gets `metrics.jsonl` and `checkpoint/`, with held-out pairs `best.gguf`, after skipped steps
   ///     `skipped.jsonl`; must exist.
   ///   - fingerprints: what the run is made from; a checkpoint of other things is refused.
-  /// - Throws: `TrainerError` for no pairs, pairs without what the loss needs, no adapter, or a memory budget that cannot
+  /// - Throws: `TrainerError` for no pairs, pairs without what the loss needs, a measure that it does not have, no adapter, or a memory budget that cannot
   ///   work.
   public init(
     _ policy: Policy, pairs: [TrainingPair], loss: any PairLoss, options: TrainerOptions, heldOut: HeldOut? = nil,
@@ -107,6 +107,9 @@ public final class Trainer {
     self.options = options
     self.folder = folder
     self.heldOut = try heldOut.map { heldOut in
+      guard heldOut.bestBy == .loss || loss.needs.isSuperset(of: [.rejected, .frozen]) else {
+        throw TrainerError.noAccuracy
+      }
       var heldOut = heldOut
       heldOut.pairs = try heldOut.pairs.enumerated().map { try $1.reduced(to: loss.needs, pair: $0) }
       return heldOut

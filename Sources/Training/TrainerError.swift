@@ -5,6 +5,7 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
   case noAdapter
   case nothingToDo
   case lacking(PairNeeds, pair: Int)
+  case noAccuracy
   /// `longestPair` rows, which are the least a pass can have, would need `needsForIt` bytes.
   case memory(needs: Int, has: Int, longestPair: Int, needsForIt: Int)
   case frozenMismatch(pair: Int, found: [Double], frozen: [Double])
@@ -18,6 +19,8 @@ public enum TrainerError: Error, Equatable, CustomStringConvertible {
     case .noPairs: "There are no pairs to train on. Give a file with at least one pair, or sample more prompts."
     case .noAdapter: "The policy has no adapter to train. Start a fresh one or name one with --policy."
     case .nothingToDo: "Batch, micro-batch tokens and epochs must be at least 1."
+    case .noAccuracy:
+      "The best adapter cannot be chosen by accuracy: the loss compares no answers with a reference. Choose it by loss."
     case .lacking(let needs, let pair) where needs.contains(.rejected):
       "Pair \(pair) has no rejected answer, and the loss compares two. Add it, or choose a loss on one answer (sft)."
     case .lacking(_, let pair):

@@ -3,6 +3,7 @@
 import Adapters
 import Foundation
 import GGUF
+import INPO
 import Llama
 import Scoring
 import Tensors
@@ -113,6 +114,16 @@ import Training
     }
     job.heldOut?.steps = 1
     return job
+  }
+
+  @Test func aLossWithoutReferenceHasNoAccuracyToChooseBy() throws {
+    var job = try job(.accuracy)
+    job.loss = SFTLoss()
+    #expect(throws: TrainerError.noAccuracy) { try job.trainer(in: temporaryFolder()) }
+    job.heldOut?.bestBy = .loss
+    let (trainer, _) = try job.trainer(in: temporaryFolder())
+    try trainer.run(resume: false)
+    #expect(trainer.standing.best != nil)
   }
 
   @Test func evaluationsWithoutGainEndTheRun() throws {
