@@ -11,21 +11,28 @@
 typedef struct {
     void (*function)(void *);
     void *data;
+    int number;
 } work;
+
+static _Thread_local int number;
+
+int omp_get_thread_num(void) { return number; }
 
 static void *run(void *argument) {
     work *w = argument;
+    number = w->number;
     w->function(w->data);
     return NULL;
 }
 
 void GOMP_parallel(void (*function)(void *), void *data, unsigned threads, unsigned flags) {
-    work w = {function, data};
+    work works[THREADS];
     pthread_t others[THREADS];
     if (threads > THREADS) abort();
+    for (unsigned i = 0; i < threads; i++) works[i] = (work){function, data, (int)i};
     for (unsigned i = 1; i < threads; i++)
-        if (pthread_create(&others[i], NULL, run, &w) != 0) abort();
-    run(&w);
+        if (pthread_create(&others[i], NULL, run, &works[i]) != 0) abort();
+    run(&works[0]);
     for (unsigned i = 1; i < threads; i++) pthread_join(others[i], NULL);
 }
 
