@@ -9,16 +9,19 @@ enum PeakMemory {
     try? FileHandle(forWritingTo: URL(fileURLWithPath: "/proc/self/clear_refs")).write(contentsOf: Data("5".utf8))
   }
 
+  /// Linux' `getrusage` would not do: its peak outlives `exec`, so a program started by a large one reports the large one's.
   static var mebibytes: Double {
-    var usage = rusage()
     #if canImport(Darwin)
-      let unit = 1024.0 * 1024  // bytes
+      var usage = rusage()
       getrusage(RUSAGE_SELF, &usage)
+      return Double(usage.ru_maxrss) / (1024 * 1024)
     #else
-      let unit = 1024.0  // KiB
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+      // "VmHWM:     13516 kB", of this address space alone.
+      let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+      let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+      let words = line?.split { " \t".contains($0) } ?? []
+      return words.count > 1 ? (Double(words[1]) ?? 0) / 1024 : 0
     #endif
-    return Double(usage.ru_maxrss) / unit
   }
 }
 
