@@ -50,8 +50,8 @@ struct MemoryTests {
     #expect(result.code == 0, "\(result.errors)")
     let sentence = try #require(result.errors.split(separator: "\n").first { $0.hasPrefix("Training held at most") })
     let (held, planned) = (sizes(sentence)[0], sizes(sentence)[1])
-    // The promise: a twentieth, and 200 MiB for what the allocator and the libraries keep for themselves.
-    let allowed = 0.05 * planned + 200
+    // Closer than the promise, 200 MiB beside the twentieth, which has to hold for models of any size.
+    let allowed = 0.05 * planned + 32
     #expect(abs(held - planned) <= allowed, "\(sentence)")
     #expect(abs(total - planned) <= 0.02 * planned, "the plan said \(total) MiB, training \(planned)")
     let beside = try #require(sizes(plan.output.split(separator: "\n")[5]).last)
