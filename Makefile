@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-slow test-tensorboard test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers peers-train bench-train install lint format arrows clean
+.PHONY: help setup build test test-slow test-tensorboard test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers peers-train bench-train what-fits install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ peers-train:    ## Install torch for CPUs, transformers and PEFT into peers/trai
 
 bench-train: build weights-synthetic peers-train    ## Race a training step against torch and PEFT, append the table to LOG.md
 	@python3 tools/bench_train.py --append LOG.md
+
+what-fits: build weights-synthetic    ## Train two steps of each model and size, write memory and rates into README.md (an hour)
+	@python3 tools/what_fits.py --write README.md
 
 install: build    ## Copy the program to PREFIX/bin (PREFIX=/usr/local)
 	install -d '$(DESTDIR)$(PREFIX)/bin'

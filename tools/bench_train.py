@@ -3,8 +3,9 @@
 
 A step is DPO on 4 pairs: a prompt and two answers each, every answer counted with its prompt. LoRA of rank 16, alpha 32, on
 all linear layers, no dropout; AdamW; log-probs of the reference are given on both sides; logits only at the answers. Ours
-is `parley bench MODEL --only train`; theirs a plain loop in bfloat16 over transformers' model (weights dequantised from the
-same file) under PEFT, with and without gradient checkpointing. Each turn is its own process. Run by `make bench-train`.
+is `parley bench MODEL --only train` (prompts of 128 tokens) or `train-long` (768); theirs a plain loop in bfloat16 over
+transformers' model (weights dequantised from the same file) under PEFT, with and without gradient checkpointing. Each turn is
+its own process, and torch may take all memory that is free, no more. Run by `make bench-train`.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import datetime
 import json
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,9 +22,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "peers/train-venv/bin/python"
-PAIRS, PROMPT, ANSWER = 4, 128, 128
-TOKENS = 2 * PAIRS * (PROMPT + ANSWER)
-BAR = 1.0  # ours must reach torch's better rate
+PAIRS, ANSWER = 4, 128
+PROMPTS = {"train": 128, "train-long": 768}
+
+# The least that counts as holding: our rate over torch's better one, torch's peak with checkpointing over ours, our rate
+# with all threads over that of one.
+RATE_BARS = {"train": 4, "train-long": 5}
+MEMORY_BAR = 4
+THREADS_BAR = 1.8
 
 
 # ---- One turn of torch, in a process of its own ----
@@ -32,7 +39,12 @@ def peak_mib():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
-def torch_turn(path, checkpointing, threads, steps):
+def free_bytes():
+    return 1024 * int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())[1])
+
+
+def torch_turn(path, prompt, checkpointing, threads, steps):
+    resource.setrlimit(resource.RLIMIT_DATA, (free_bytes(), free_bytes()))
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -50,7 +62,7 @@ def torch_turn(path, checkpointing, threads, steps):
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4)
 
-    prompts = torch.randint(0, base.config.vocab_size, (PAIRS, PROMPT)).repeat(2, 1)
+    prompts = torch.randint(0, base.config.vocab_size, (PAIRS, prompt)).repeat(2, 1)
     answers = torch.randint(0, base.config.vocab_size, (2 * PAIRS, ANSWER))
     ids = torch.cat([prompts, answers], dim=1)  # chosen first, then rejected
     reference = torch.zeros(PAIRS)
@@ -72,34 +84,37 @@ def torch_turn(path, checkpointing, threads, steps):
         start = time.monotonic()
         step()
         seconds.append(time.monotonic() - start)
-    print(json.dumps({"rate": TOKENS / statistics.median(seconds), "mib": peak_mib()}))
+    print(json.dumps({"rate": ids.numel() / statistics.median(seconds), "mib": peak_mib()}))
 
 
 # ---- The race ----
 
 
 def finish(command):
+    """What it printed last, or None if there was too little memory for it."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0 and re.search("MemoryError|can't allocate memory", done.stderr):
+        return None
     if done.returncode != 0:
         sys.exit(f"bench_train: {' '.join(map(str, command))} failed:\n{done.stderr.strip()[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def ours(options, model, precision, threads):
-    command = [options.parley, "bench", model, "--precision", precision, "--threads", threads, "--only", "train"]
+def ours(options, model, work, precision, threads):
+    command = [options.parley, "bench", model, "--precision", precision, "--threads", threads, "--only", work]
     report = finish([*command, "--repetitions", options.steps, "--json", "--quiet"])
     result = report["results"][0]
-    return result["tokens_per_second"], result["peak_resident_mib"]
+    return result["tokens_per_second"], result["peak_resident_mib"], result["flops_share"]
 
 
-def theirs(options, model, checkpointing):
-    command = [PYTHON, __file__, model, "--turn", "on" if checkpointing else "off", "--steps", options.steps]
+def theirs(options, model, work, checkpointing):
+    command = [PYTHON, __file__, model, "--works", work, "--turn", "on" if checkpointing else "off", "--steps", options.steps]
     result = finish([*command, "--threads", options.threads[-1]])
-    return result["rate"], result["mib"]
+    return result and (result["rate"], result["mib"])
 
 
-def race(options, model):
-    """Contestant -> list of (tokens a second, MiB), one for each round."""
+def race(options, model, work):
+    """Contestant -> list of (tokens a second, MiB, share of the peak if ours), one for each round; empty if it did not fit."""
     precision = "f32" if model.stem.endswith("F16") else "int16"
     turns = {
         f"ours {precision}, {count} thread{'s' if count > 1 else ''}": (ours, precision, count) for count in options.threads
@@ -108,26 +123,46 @@ def race(options, model):
     found = {who: [] for who in turns}
     for number in range(options.rounds):
         for who, (turn, *arguments) in turns.items():
-            print(f"{model.stem}, round {number + 1} of {options.rounds}: {who}", file=sys.stderr)
-            found[who].append(turn(options, model, *arguments))
+            print(f"{model.stem}, {work}, round {number + 1} of {options.rounds}: {who}", file=sys.stderr)
+            if number > 0 and not found[who]:
+                continue
+            if (result := turn(options, model, work, *arguments)) is not None:
+                found[who].append(result)
     return found
 
 
-def rows(model, found):
-    medians = {who: tuple(statistics.median(column) for column in zip(*rounds)) for who, rounds in found.items()}
-    best = max(rate for who, (rate, _) in medians.items() if who.startswith("torch"))
-    raced = [who for who in medians if who.startswith("ours")][-1]  # with as many threads as torch
-    for who, (rate, mib) in medians.items():
-        ratio = f"{rate / best:.2f}"
+def verdict(ratio, bar):
+    return f"{ratio:.2f} of {bar:g}: " + ("holds" if ratio >= bar else "misses")
+
+
+def rows(model, work, found):
+    medians = {who: [statistics.median(column) for column in zip(*rounds)] for who, rounds in found.items()}
+    torch = {who: median for who, median in medians.items() if median and who.startswith("torch")}
+    best = max((rate for rate, _ in torch.values()), default=None)
+    mine = [who for who in medians if who.startswith("ours")]
+    raced = mine[-1]  # with as many threads as torch
+    for who, median in medians.items():
+        if not median:
+            yield f"| {model.stem} | {work} | {who} | did not fit | | | | |"
+            continue
+        rate, mib, share = [*median, None][:3]
+        cells = [model.stem, work, who, f"{rate:.1f}", f"{100 * share:.0f} %" if share else "", f"{mib:.0f}"]
         if who == raced:
-            ratio += f" of {BAR:g}: " + ("holds" if rate / best >= BAR else "misses")
-        yield f"| {model.stem} | {who} | {rate:.1f} | {mib:.0f} | {ratio} |"
+            cells.append(verdict(rate / best, RATE_BARS[work]) if best else "no torch")
+            saving = torch.get("torch bf16, checkpointing", (0, 0))[1] / mib
+            cells.append(f"memory 1/{verdict(saving, MEMORY_BAR)}" if saving else "")
+            if len(mine) > 1:
+                cells[-1] += f"; threads {verdict(rate / medians[mine[0]][0], THREADS_BAR)}"
+        else:
+            cells += [f"{rate / best:.2f}" if best else "", ""]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = [ROOT / "weights/SmolLM2-135M-Instruct.Q4_1.gguf", ROOT / "weights/llama-3.2-1b-shape.F16.gguf"]
+    default = [ROOT / "weights/SmolLM2-135M-Instruct.Q4_1.gguf", ROOT / "weights/llama-3.2-1b-shape.Q4_K_M.gguf"]
     parser.add_argument("models", nargs="*", type=Path, default=default, metavar="MODEL", help="GGUF files")
+    parser.add_argument("--works", nargs="+", default=list(PROMPTS), choices=list(PROMPTS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3, help="measured steps of a turn, after one that is not")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="ours; torch takes the last")
@@ -136,17 +171,19 @@ def main():
     parser.add_argument("--turn", choices=["on", "off"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.turn:
-        return torch_turn(options.models[0].resolve(), options.turn == "on", options.threads[-1], options.steps)
+        prompt = PROMPTS[options.works[0]]
+        return torch_turn(options.models[0].resolve(), prompt, options.turn == "on", options.threads[-1], options.steps)
     lines = [
         f"## {datetime.date.today()}: a training step against torch and PEFT",
-        f"{platform.processor() or platform.machine()}. {PAIRS} pairs of {PROMPT} + 2 × {ANSWER} tokens, {TOKENS} tokens a step; "
+        f"{platform.processor() or platform.machine()}. {PAIRS} pairs of 128 (train-long: 768) + 2 × {ANSWER} tokens; "
         f"medians of {options.rounds} rounds, taking turns. torch takes {options.threads[-1]} threads.",
         "",
-        "| model | who | tokens/s | peak MiB | ratio to the better torch |",
-        "|---|---|---|---|---|",
+        "| model | work | who | tokens/s | share of peak | peak MiB | rate to the better torch | others |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for model in options.models:
-        lines += rows(model, race(options, model))
+        for work in options.works:
+            lines += rows(model, work, race(options, model, work))
     report = "\n".join(lines) + "\n"
     print(report)
     if options.append:

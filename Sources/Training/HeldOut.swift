@@ -22,6 +22,11 @@ public struct HeldOut: Sendable {
     self.patience = patience
   }
 
+  /// - Throws: `TrainerError.noAccuracy` for a loss whose answers are not compared with a reference.
+  public static func check(_ measure: Measure, for loss: any PairLoss) throws(TrainerError) {
+    guard measure == .loss || loss.needs.isSuperset(of: [.rejected, .frozen]) else { throw .noAccuracy }
+  }
+
   public struct Best: Codable, Equatable, Sendable {
     public var value: Double
     /// Batches it was reached after.

@@ -107,9 +107,7 @@ public final class Trainer {
     self.options = options
     self.folder = folder
     self.heldOut = try heldOut.map { heldOut in
-      guard heldOut.bestBy == .loss || loss.needs.isSuperset(of: [.rejected, .frozen]) else {
-        throw TrainerError.noAccuracy
-      }
+      try HeldOut.check(heldOut.bestBy, for: loss)
       var heldOut = heldOut
       heldOut.pairs = try heldOut.pairs.enumerated().map { try $1.reduced(to: loss.needs, pair: $0) }
       return heldOut

@@ -7,7 +7,8 @@ struct Bench: ParsableCommand {
     abstract: "Measure prefill, decode, batched decode, scoring and training rates.",
     discussion: """
       pp512, pp2048: a prompt. tg128: one sequence. batch-N: N answers of 64 tokens that share a prompt of 128. score: 64 \
-      sequences of 256 tokens, half of each scored. train: one LoRA step of 4 pairs of 2 × 256 tokens.
+      sequences of 256 tokens, half of each scored. train: one LoRA step of 4 pairs of 2 × 256 tokens; \
+      train-long: of 2 × 896, whose answers share 768.
 
       Each rate is the median of several runs after a warm-up, with its spread. The shares compare the work that has to be \
       done with the peaks of this machine, which are measured first. Measure on a quiet machine.

@@ -44,9 +44,9 @@ enum ExitStatus: Int32 {
     case let error as ConfigError: self = error.isUsage ? .usage : .badData
     case let error as RunError:
       if case .folderExists = error { self = .usage } else { self = .badData }
-    case GameError.badSettings: self = .usage
+    case GameError.badSettings, is LossError, TrainerError.noAccuracy, TrainerError.nothingToDo: self = .usage
     case TrainerError.notWritten: self = .readOrWrite
-    case is GameError, is LossError, is PairError, is TrainerError, is CheckpointError, is MetricsError,
+    case is GameError, is PairError, is TrainerError, is CheckpointError, is MetricsError,
       is EvaluationError:
       self = .badData
     case is CancellationError: self = .interrupted

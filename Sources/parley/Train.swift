@@ -50,6 +50,7 @@ struct Train: ParsableCommand {
     try settings.checkHeldOut()
     let config = try RunConfig(options: settings.given)
     let loss = try config.makeLoss()
+    try HeldOut.check(config.bestBy, for: loss)
     if reference != nil && !loss.needs.contains(.frozen) {
       throw ValidationError("--reference is given, but the loss \(config.loss.rawValue) has none. Leave it out.")
     }
@@ -74,11 +75,13 @@ struct Train: ParsableCommand {
       note("\(of)Training starts from: \(named(policy ?? "a fresh adapter", frozenBy.last)).")
     }
     do {
-      // All is read before anything is scored: a bad line is told at once.
+      // All is read and planned before anything is scored or written: a bad line, or too little memory, is told at once.
       let data = try TrainingData(pairs, for: loss, session, quiet: noise.quiet)
       let held =
         try config.evalPairs.isEmpty
         ? nil : TrainingData(config.evalPairs, for: loss, session, quiet: noise.quiet)
+      let groups = try (data.pairs() + (held?.pairs() ?? [])).map(\.group)
+      _ = try TrainingPlan(frozenBy.last.policy, groups: groups, options: options)
       try FileSystem.createFolder(out)
       let trained = try data.frozen(for: loss, by: frozenBy, into: out + "/pairs.jsonl", resume: resume)
       var fingerprints = [

@@ -19,6 +19,8 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   /// One LoRA step: 4 pairs, a prompt of 128 tokens and two answers of 128; rank 16 on all layers; forward, backward, AdamW.
   /// The prompt is run once for both answers, and counted with each: 2048 tokens.
   case train
+  /// The same with prompts of 768 tokens: 7168 tokens.
+  case trainLong = "train-long"
 
   enum Shape {
     case prefill(Int)
@@ -40,6 +42,7 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
     case .batch64: .decode(sequences: 64, prompt: 128, tokens: 64)
     case .score: .score(sequences: 64, prompt: 128, answer: 128)
     case .train: .train(pairs: 4, prompt: 128, answer: 128)
+    case .trainLong: .train(pairs: 4, prompt: 768, answer: 128)
     }
   }
 

@@ -15,7 +15,7 @@ struct BenchTests {
   }
 
   @Test func itReportsWhatItMeasured() throws {
-    let shop = try Workshop { $0.contextLength = 1024 }  // no room for pp2048
+    let shop = try Workshop { $0.contextLength = 768 }  // no room for pp2048 and train-long
     let report = try report([shop.model, "--repetitions", "1"])
     #expect(report["model"] as? String == shop.model)
     let machine = try #require(report["machine"] as? [String: Any])

@@ -75,6 +75,12 @@ struct HeldOutTests {
     let unknown = try Program.run(
       try arguments(shop, shop.folder + "/out") + ["--eval-pairs", "none", "--best-by", "x"])
     #expect(unknown.code == 64 && unknown.errors.contains("loss, accuracy"), "\(unknown.errors)")
+    let held = try pairs(shop, "held-out.jsonl")
+    let imitating = try Program.run([
+      "train", shop.model, "--pairs", held, "--out", shop.folder + "/out", "--loss", "sft", "--eval-pairs", held,
+      "--best-by", "accuracy",
+    ])
+    #expect(imitating.code == 64 && imitating.errors.contains("accuracy"), "\(imitating.errors)")
     let bad = try shop.file("bad.jsonl", #"{"prompt":"a","chosen":"b"}"# + "\n")
     let broken = try Program.run(try arguments(shop, shop.folder + "/out") + ["--eval-pairs", bad])
     #expect(broken.code == 65 && broken.errors.contains("ine 1") && broken.errors.contains(bad), "\(broken.errors)")

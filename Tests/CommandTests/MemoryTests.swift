@@ -85,6 +85,7 @@ struct MemoryTests {
     ]
     let refused = try Program.run(arguments + ["--memory", "1MiB"])
     #expect(refused.code == 65)
+    #expect(try Program.run(arguments.dropLast() + ["--memory", "1MiB"]).code == 65)
     let needs = sizes(refused.errors)
     try #require(needs.count == 3, "\(refused.errors)")
     #expect(needs[1] == 1 && needs[2] < needs[0])
