@@ -5,6 +5,7 @@
 #include "threads.h"
 
 #include <cblas.h>
+#include <string.h>
 
 static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -33,9 +34,16 @@ typedef struct {
 static void quantize_part(const void *arguments, size_t begin, size_t end) {
     const quantize_call *c = arguments;
     for (size_t t = begin; t < end; t++)
-        for (size_t first = 0; first < c->n; first += K_CHUNK)
-            c->table->quantize(k_activations_at(c->to, t, first), c->x + t * c->x_stride + first,
-                               least(K_CHUNK, c->n - first));
+        for (size_t first = 0; first < c->n; first += K_CHUNK) {
+            const float *x = c->x + t * c->x_stride + first;
+            const size_t n = least(K_CHUNK, c->n - first);
+            float filled[K_CHUNK];
+            if (n % K_ACT_BLOCK != 0) {
+                memset(filled, 0, sizeof filled);
+                x = memcpy(filled, x, n * sizeof(float));
+            }
+            c->table->quantize(k_activations_at(c->to, t, first), x, divide_up(n, K_ACT_BLOCK) * K_ACT_BLOCK);
+        }
 }
 
 void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_stride, size_t n) {
@@ -134,6 +142,34 @@ void k_linear_backward(k_context c, float *dx, size_t dx_stride, const float *dy
     parts = least(parts, 1 + rows / 48);
     linear_call call = {c.table, dx, dx_stride, dy, dy_stride, w, format, rows, n_out, n_in, parts};
     k_parallel(c.threads, backward_part, &call, slices * parts, grain_of(K_CHUNK * n_out * (rows / parts + 2)));
+}
+
+typedef struct {
+    const k_table *table;
+    k_gradient product;
+    size_t width, row_parts;
+} gradient_call;
+
+/* Cells [begin, end) of a grid of slices of `width` columns of w by parts of the rows. */
+static void gradient_part(const void *arguments, size_t begin, size_t end) {
+    const gradient_call *c = arguments;
+    const size_t rows = c->product.dy.rows;
+    for (size_t cell = begin; cell < end; cell++) {
+        size_t first = cell / c->row_parts * c->width, part = cell % c->row_parts;
+        c->table->backward(&c->product, first, least(c->width, c->product.n_in - first), rows * part / c->row_parts,
+                           rows * (part + 1) / c->row_parts);
+    }
+}
+
+void k_linear_backward_integers(k_context c, float *dx, size_t dx_stride, k_activations dy, const void *w, k_format format,
+                                size_t n_out, size_t n_in) {
+    size_t width = K_CHUNK;
+    while (width > 64 && width / 2 >= k_format_facts(format).block_values && divide_up(n_in, width) < 4 * c.threads) width /= 2;
+    const size_t slices = divide_up(n_in, width);
+    size_t parts = divide_up(2 * c.threads, slices); /* about two cells a thread, if there are rows for them */
+    parts = least(parts, 1 + dy.rows / 48);
+    gradient_call call = {c.table, {dx, dx_stride, dy, w, format, n_out, n_in}, width, parts};
+    k_parallel(c.threads, gradient_part, &call, slices * parts, grain_of(width * n_out * (dy.rows / parts + 2)));
 }
 
 typedef struct {

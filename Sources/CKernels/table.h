@@ -18,11 +18,24 @@ typedef struct {
     size_t n_out, n_in;
 } k_product;
 
+/* The arguments of k_linear_backward_integers. */
+typedef struct {
+    float *dx;
+    size_t dx_stride;
+    k_activations dy;
+    const uint8_t *w;
+    k_format format;
+    size_t n_out, n_in;
+} k_gradient;
+
+/* The largest integer of a kind. */
+static inline float k_limit(k_integers kind) { return kind == K_INT16 ? 32767 : kind == K_INT14 ? 8191 : 127; }
+
 /* The activations from `row` on of the chunk that starts at value `first`: a row is contiguous, the next one is K_CHUNK
  * values further. */
 static inline k_activations k_activations_at(k_activations x, size_t row, size_t first) {
     const size_t value = first * x.rows + row * K_CHUNK;
-    x.q = (char *)x.q + value * (x.kind == K_INT16 ? sizeof(int16_t) : sizeof(int8_t));
+    x.q = (char *)x.q + value * (x.kind == K_INT8 ? sizeof(int8_t) : sizeof(int16_t));
     x.scale += value / K_ACT_BLOCK;
     x.sum += value / K_ACT_BLOCK;
     x.total += value / 16;
@@ -40,6 +53,9 @@ struct k_table {
 
     /* k_linear_integers for the outputs of panels [begin, end), by kind of integers. */
     void (*linear[K_INTEGERS_COUNT])(const k_product *p, size_t begin, size_t end);
+
+    /* k_linear_backward_integers for columns [first, first + n), at most a chunk, of rows [begin, end). */
+    void (*backward)(const k_gradient *p, size_t first, size_t n, size_t begin, size_t end);
 
     /* k_gemm: every float matmul of the engine ends here. */
     void (*multiply)(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,

@@ -122,7 +122,7 @@ static void linear(k_context c, k_context scalar, k_format format, size_t rows, 
     const k_format_info facts = k_format_facts(format);
     char what[100];
     uint8_t *w = blocks(format, outputs, n, fill);
-    float *x = odd_floats(rows * n), *dy = floats(rows * outputs), *dx = floats(rows * n);
+    float *x = odd_floats(rows * n), *dy = odd_floats(rows * outputs), *dx = floats(rows * n);
     for (int kind = 0; kind < K_INTEGERS_COUNT && facts.block_values > 1; kind++) {
         snprintf(what, sizeof what, "%s %s %zux%zux%zu fill %d", facts.name, kind ? "int8" : "int16", rows, outputs, n, fill);
         k_activations a = quantized(c, kind, x, rows, n), b = quantized(scalar, kind, x, rows, n);
@@ -148,6 +148,15 @@ static void linear(k_context c, k_context scalar, k_format format, size_t rows, 
     k_linear_backward(c, got.values, got.stride, dy, outputs, w, format, rows, outputs, n);
     k_linear_backward(scalar, want.values, want.stride, dy, outputs, w, format, rows, outputs, n);
     expect_same_matrix(got, want, what);
+
+    snprintf(what, sizeof what, "%s backward in integers %zux%zux%zu fill %d", facts.name, rows, outputs, n, fill);
+    k_activations a = quantized(c, K_INT14, dy, rows, outputs), b = quantized(scalar, K_INT14, dy, rows, outputs);
+    got = like(rows, n, dx), want = like(rows, n, dx);
+    k_linear_backward_integers(c, got.values, got.stride, a, w, format, outputs, n);
+    k_linear_backward_integers(scalar, want.values, want.stride, b, w, format, outputs, n);
+    expect_same_matrix(got, want, what);
+    release(a);
+    release(b);
     free(w);
     free(x);
     free(dy);
@@ -155,7 +164,7 @@ static void linear(k_context c, k_context scalar, k_format format, size_t rows, 
 }
 
 static void products(k_context c, k_context scalar) {
-    static const size_t sizes[][3] = {{1, 1, 1}, {1, 17, 2}, {2, 33, 1}, {3, 64, 3}, {5, 31, 1}, {7, 40, 2}, {13, 96, 1}};
+    static const size_t sizes[][3] = {{1, 1, 1}, {1, 17, 2}, {2, 33, 1}, {3, 64, 3}, {5, 31, 1}, {7, 40, 2}, {13, 96, 1}, {8, 300, 1}};
     for (k_format format = 0; format < K_FORMAT_COUNT; format++)
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
             for (fill fill = 0; fill < FILLS; fill++) {

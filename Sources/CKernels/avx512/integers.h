@@ -17,7 +17,7 @@ K_INLINE int group_values(k_format format) { return (int)group_of(format); }
 
 static void quantize_avx512(k_activations to, const float *x, size_t n) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-    const float limit = to.kind == K_INT16 ? 32767 : 127;
+    const float limit = k_limit(to.kind);
     int16_t *q16 = to.q;
     int8_t *q8 = to.q;
     for (size_t b = 0; b < n / K_ACT_BLOCK; b++, x += K_ACT_BLOCK) {
@@ -30,7 +30,7 @@ static void quantize_avx512(k_activations to, const float *x, size_t n) {
         __m512 factor = _mm512_set1_ps(flat || !finite ? 0 : limit / amax);
         __m512i q0 = _mm512_cvtps_epi32(_mm512_maskz_mul_ps(some, x0, factor));
         __m512i q1 = _mm512_cvtps_epi32(_mm512_maskz_mul_ps(some, x1, factor));
-        if (to.kind == K_INT16) { /* in every four the middle two change places */
+        if (to.kind != K_INT8) { /* in every four the middle two change places */
             __m512i turned0 = _mm512_shuffle_epi32(q0, _MM_PERM_DBCA), turned1 = _mm512_shuffle_epi32(q1, _MM_PERM_DBCA);
             _mm256_storeu_si256((void *)(q16 + b * K_ACT_BLOCK), _mm512_cvtepi32_epi16(turned0));
             _mm256_storeu_si256((void *)(q16 + b * K_ACT_BLOCK + 16), _mm512_cvtepi32_epi16(turned1));

@@ -3,6 +3,8 @@
 #include "../scalar/dequantize.h"
 #include "../scalar/rows.h"
 #include "integers.h"
+#include "../scalar/backward.h"
+#include "backward.h"
 #include "halves.h"
 #include "multiply.h"
 #include "peaks.h"
@@ -17,6 +19,7 @@ static bool expands(k_format format) { return k_format_facts(format).block_value
         .expands = expands,                                                  \
         .quantize = quantize_avx512,                                         \
         .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
+        .backward = backward_integers,                                       \
         .multiply = multiply_avx512,                                         \
         .panel = panel_avx512,                                               \
         .dequantize = dequantize,                                            \

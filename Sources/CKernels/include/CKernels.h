@@ -86,24 +86,25 @@ typedef struct {
 typedef enum {
     K_INT16, /* q in ±32767; within every 4 values the order is 0, 2, 1, 3 (so that packed weights need no shuffle) */
     K_INT8,  /* q in ±127, in their order */
-    K_INTEGERS_COUNT
+    K_INTEGERS_COUNT, /* of those that k_linear_integers takes */
+    K_INT14  /* q in ±8191, in the order of K_INT16: 32 products of two such fit in 32 bits. For gradients */
 } k_integers;
 
 #define K_CHUNK 256 /* values of K worked on at a time: a multiple of every block */
 
 /* Activations as integers: x[i] is about scale * q[i]. Chunk by chunk: all rows of the first K_CHUNK values, then all
- * rows of the next, so that what a product reads together lies together. n is a multiple of 32; the last chunk has room
- * for a whole one. */
+ * rows of the next, so that what a product reads together lies together. n is a multiple of 32, or filled up with zeros; the
+ * last chunk has room for a whole one. */
 typedef struct {
     k_integers kind;
     size_t rows;
     void *q;        /* [n/K_CHUNK, rows, K_CHUNK]  int16_t or int8_t */
-    float *scale;   /* one for each 32 values  amax / 32767 or / 127; 0 when amax < 1e-30; NaN when not all are finite (q = 0 then) */
+    float *scale;   /* one for each 32 values  amax / largest; 0 when amax < 1e-30; NaN when not all are finite (q = 0 then) */
     float *sum;     /* one for each 32 values  (float)(sum of q) * scale, for formats with a minimum */
     int32_t *total; /* one for each 16 values  sum of q, for weights that a table holds with an offset */
 } k_activations;
 
-/* q[i] = round to nearest even of x[i] * (32767 / amax), in int8 127 / amax, in blocks of 32.
+/* q[i] = round to nearest even of x[i] * (largest / amax), in blocks of 32; largest is 32767, in int8 127, in int14 8191.
  *
  *   x  [rows of `to`, n]  x_stride floats from row to row */
 void k_quantize_rows(k_context c, k_activations to, const float *x, size_t x_stride, size_t n);
@@ -136,6 +137,13 @@ void k_linear_f32(k_context c, float *y, size_t y_stride, const float *x, size_t
  * acc starts at dx; acc = fma(dy[t, o], w[o, i], acc), o ascending. Every format. */
 void k_linear_backward(k_context c, float *dx, size_t dx_stride, const float *dy, size_t dy_stride,
                        const void *w, k_format format, size_t rows, size_t n_out, size_t n_in);
+
+/* The same with dy [rows, n_out] as integers of K_INT14. Of every 32 outputs o of group g, a column i of w has integers
+ *     w_q[o, i] = round to nearest even of w[o, i] * (8191 / amax),  w_scale[g, i] = amax / 8191
+ * by the rules of k_quantize_rows, the product rounded once; then, g ascending,
+ *     acc = fma((float)(exact integer dot), w_scale[g, i] * dy_scale[t, g], acc). */
+void k_linear_backward_integers(k_context c, float *dx, size_t dx_stride, k_activations dy, const void *w, k_format format,
+                                size_t n_out, size_t n_in);
 
 /* out[m, n] = (accumulate ? out : 0) + sum over k of a[m, k] * b[k, n]; acc = fma(a, b, acc), k ascending. */
 void k_gemm(k_context c, float *out, size_t out_stride, const float *a, size_t a_stride,

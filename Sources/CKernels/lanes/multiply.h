@@ -14,6 +14,13 @@ K_INLINE floats load_columns(const float *from, size_t columns, size_t part) {
                            : load_some(from + part * K_LANES, columns_of_part(columns, part));
 }
 
+K_INLINE void store_columns(float *to, floats v, size_t columns, size_t part) {
+    if (columns == TILE)
+        store_floats(to + part * K_LANES, v);
+    else
+        store_some(to + part * K_LANES, v, columns_of_part(columns, part));
+}
+
 /* out [rows, columns] (+)= a [rows, k] b [k, columns]. */
 K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
                          size_t b_stride, size_t k, bool accumulate, size_t columns, size_t rows) {
@@ -35,13 +42,7 @@ K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a
     }
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < PARTS; c++) {
-            float *to = out + r * out_stride + c * K_LANES;
-            if (columns == TILE)
-                store_floats(to, acc[r][c]);
-            else
-                store_some(to, acc[r][c], columns_of_part(columns, c));
-        }
+        for (size_t c = 0; c < PARTS; c++) store_columns(out + r * out_stride, acc[r][c], columns, c);
 }
 
 /* The same for `rows` up to 6: a constant for the compiler. */

@@ -3,8 +3,10 @@
 #include "../scalar/halves.h"
 #include "../scalar/pages.h"
 #include "../scalar/rows.h"
+#include "../scalar/backward.h"
 #include "integers.h"
 #include "multiply.h"
+#include "backward.h"
 #include "peaks.h"
 
 #define K_LANES_TABLE(title)                                                 \
@@ -13,6 +15,7 @@
         .expands = expands,                                                  \
         .quantize = quantize,                                                \
         .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
+        .backward = backward_integers,                                       \
         .multiply = multiply,                                                \
         .panel = panel_of_floats,                                            \
         .dequantize = dequantize,                                            \

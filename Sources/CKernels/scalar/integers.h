@@ -8,7 +8,7 @@ static inline size_t int16_slot(size_t i) { return (i & ~(size_t)3) | (i & 1) <<
 
 static void quantize(k_activations to, const float *x, size_t n) {
     const float round = 0x1.8p23f; /* adding it rounds to the nearest integer, ties to even */
-    const float limit = to.kind == K_INT16 ? 32767 : 127;
+    const float limit = k_limit(to.kind);
     int16_t *q16 = to.q;
     int8_t *q8 = to.q;
     for (size_t b = 0; b < n / K_ACT_BLOCK; b++, x += K_ACT_BLOCK) {
@@ -24,10 +24,10 @@ static void quantize(k_activations to, const float *x, size_t n) {
         for (size_t i = 0; i < K_ACT_BLOCK; i++) {
             float value = finite ? x[i] : 0;
             int16_t rounded = (int16_t)(k_bits_of_float(value * factor + round) - k_bits_of_float(round));
-            if (to.kind == K_INT16)
-                q16[b * K_ACT_BLOCK + int16_slot(i)] = rounded;
-            else
+            if (to.kind == K_INT8)
                 q8[b * K_ACT_BLOCK + i] = (int8_t)rounded;
+            else
+                q16[b * K_ACT_BLOCK + int16_slot(i)] = rounded;
             total[i / 16] += rounded;
         }
         to.scale[b] = !finite ? NAN : flat ? 0 : amax / limit;

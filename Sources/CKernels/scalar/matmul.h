@@ -47,6 +47,24 @@ static void linear_integers(const k_product *p, size_t begin, size_t end) {
     }
 }
 
+static void add_columns(float *dx, size_t dx_stride, size_t count, const columns *w, k_activations dy, size_t first,
+                        size_t groups, size_t begin, size_t end) {
+    for (size_t t = begin; t < end; t++) {
+        const k_activations q = k_activations_at(dy, t, first);
+        const int16_t *integers = q.q;
+        for (size_t g = 0; g < groups; g++)
+            for (size_t i = 0; i < count; i++) {
+                int32_t sum = 0;
+                for (size_t o = g * K_ACT_BLOCK; o < (g + 1) * K_ACT_BLOCK; o += 2) {
+                    const int32_t word = w->words[o / 2][i];
+                    sum += (int16_t)word * integers[o] + (word >> 16) * integers[o + 1];
+                }
+                float *to = dx + t * dx_stride + i;
+                *to = fmaf((float)sum, w->scale[g][i] * q.scale[g], *to);
+            }
+    }
+}
+
 /* ---- Floats ---- */
 
 /* 32 (or, for the tail, fewer) columns of one row at a time, so that the accumulators stay in registers. */

@@ -6,6 +6,7 @@
 #endif
 
 #include "dequantize.h"
+#include "backward.h"
 #include "halves.h"
 #include "matmul.h"
 #include "pages.h"
@@ -15,6 +16,7 @@ const k_table K_TABLE = {
     .name = "scalar",
     .quantize = quantize,
     .linear = {[K_INT16] = linear_integers, [K_INT8] = linear_integers},
+    .backward = backward_integers,
     .multiply = multiply,
     .panel = panel,
     .dequantize = dequantize,
