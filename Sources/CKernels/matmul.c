@@ -4,7 +4,6 @@
 #include "table.h"
 #include "threads.h"
 
-#include <cblas.h>
 #include <string.h>
 
 static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
@@ -208,9 +207,8 @@ void k_gemm(k_context c, float *out, size_t out_stride, const float *a, size_t a
         k_parallel(c.threads, gemm_columns, &call, divide_up(n, GEMM_COLUMNS), grain_of(GEMM_COLUMNS * m * k));
 }
 
-/* ---- OpenBLAS ---- */
-
 typedef struct {
+    const k_table *table;
     float *out;
     size_t out_stride;
     const float *a;
@@ -220,26 +218,23 @@ typedef struct {
     float scale;
 } outer_call;
 
-enum { OUTER_TILE = 256 }; /* fixed: the shape of a call of OpenBLAS must not depend on the threads */
+enum { OUTER_TILE = 32 }; /* rows or columns, whichever are more */
 
 static void outer_part(const void *arguments, size_t begin, size_t end) {
     const outer_call *c = arguments;
-    for (size_t tile = begin; tile < end; tile++) {
-        size_t from = tile * OUTER_TILE;
-        size_t row = c->m >= c->n ? from : 0, column = c->m >= c->n ? 0 : from;
-        size_t rows = c->m >= c->n ? least(OUTER_TILE, c->m - from) : c->m;
-        size_t columns = c->m >= c->n ? c->n : least(OUTER_TILE, c->n - from);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)rows, (int)columns, (int)c->tokens, c->scale,
-                    c->a + row, (int)c->a_stride, c->b + column, (int)c->b_stride, 1,
-                    c->out + row * c->out_stride + column, (int)c->out_stride);
-    }
+    const bool tall = c->m >= c->n;
+    const size_t from = begin * OUTER_TILE, count = least(end * OUTER_TILE, tall ? c->m : c->n) - from;
+    if (tall)
+        c->table->outer(c->out + from * c->out_stride, c->out_stride, c->a + from, c->a_stride, c->b, c->b_stride, count,
+                        c->n, c->tokens, c->scale);
+    else
+        c->table->outer(c->out + from, c->out_stride, c->a, c->a_stride, c->b + from, c->b_stride, c->m, count, c->tokens,
+                        c->scale);
 }
 
 void k_outer(k_context c, float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
              size_t b_stride, size_t m, size_t n, size_t tokens, float scale) {
-    if (m == 0 || n == 0 || tokens == 0) return;
-    outer_call call = {out, out_stride, a, a_stride, b, b_stride, m, n, tokens, scale};
-    openblas_set_num_threads(1); /* the split is ours */
+    outer_call call = {c.table, out, out_stride, a, a_stride, b, b_stride, m, n, tokens, scale};
     k_parallel(c.threads, outer_part, &call, divide_up(m > n ? m : n, OUTER_TILE),
                grain_of(OUTER_TILE * (m < n ? m : n) * tokens));
 }

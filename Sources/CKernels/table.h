@@ -61,6 +61,10 @@ struct k_table {
     void (*multiply)(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
                      size_t b_stride, size_t m, size_t n, size_t k, bool accumulate);
 
+    /* k_outer. */
+    void (*outer)(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                  size_t m, size_t n, size_t tokens, float scale);
+
     /* panel [n][K_PANEL] = the first n (up to K_CHUNK) values of `rows` rows of w, transposed. Past the rows there may
      * be anything. */
     void (*panel)(float *panel, const uint8_t *w, size_t row_bytes, k_format format, size_t rows, size_t n);

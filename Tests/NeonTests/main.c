@@ -187,6 +187,11 @@ static void gemms(k_context c, k_context scalar) {
             k_gemm(c, got.values, got.stride, a, k, b, n, m, n, k, accumulate);
             k_gemm(scalar, want.values, want.stride, a, k, b, n, m, n, k, accumulate);
             expect_same_matrix(got, want, what);
+            snprintf(what, sizeof what, "outer %zux%zux%zu", m, n, k); /* the same floats as [k, m] */
+            got = like(m, n, start), want = like(m, n, start);
+            k_outer(c, got.values, got.stride, a, m, b, n, m, n, k, 0.3f);
+            k_outer(scalar, want.values, want.stride, a, m, b, n, m, n, k, 0.3f);
+            expect_same_matrix(got, want, what);
             free(a);
             free(b);
             free(start);

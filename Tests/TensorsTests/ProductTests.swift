@@ -60,29 +60,36 @@ func gemmDoesNotDependOnThreadsOrNeighbours(table: String) {
   }
 }
 
-@Test func outerIsCloseToFloat64AndTheSameOnAnyThreads() {
-  for (m, n, tokens) in [(1, 1, 1), (16, 700, 33), (700, 16, 33), (5, 3, 100)] {
+@Test(arguments: Kernels.available)
+func outerEqualsScalarOnAnyThreadsAndIsCloseToFloat64(table: String) {
+  for (m, n, tokens) in [
+    (1, 1, 1), (16, 700, 33), (700, 16, 33), (5, 3, 100), (47, 33, 7), (8, 32, 9), (13, 130, 5), (40, 17, 0),
+    (9, 600, 200),
+  ] {
     var random = Seeded(6)
-    let (a, b, start) = (random.matrix(tokens, m), random.matrix(tokens, n), random.floats(m * n))
-    let results = (1...3).map { threads in
+    let scale: Float = 0.3
+    let (a, b, start) = (random.matrix(tokens + 1, m), random.matrix(tokens + 1, n), random.floats(m * n))
+    func outer(_ k: Kernels) -> [Float] {
       let out = Matrix(m, n, start)
-      kernels("scalar", threads: threads).outer(out, a, b, tokens: tokens, scale: 0.5)
+      k.outer(out, a, b, tokens: tokens, scale: scale)
       return out.values
     }
-    expectSameBits(results[1], results[0], "2 threads")
-    expectSameBits(results[2], results[0], "3 threads")
+    let specified = outer(scalar)
+    for threads in 1...3 {
+      expectSameBits(outer(kernels(table, threads: threads)), specified, "\(m)×\(n)×\(tokens), \(threads) threads")
+    }
     var want = start.map(Double.init)
     var size = want.map(abs)
     for t in 0..<tokens {
       for i in 0..<m {
         for j in 0..<n {
-          want[i * n + j] += 0.5 * Double(a[t, i]) * Double(b[t, j])
-          size[i * n + j] += 0.5 * abs(Double(a[t, i]) * Double(b[t, j]))
+          want[i * n + j] += Double(scale) * Double(a[t, i]) * Double(b[t, j])
+          size[i * n + j] += Double(scale) * abs(Double(a[t, i]) * Double(b[t, j]))
         }
       }
     }
-    // Any order of the sum: one rounding a term, and one for the scale.
-    expectClose(results[0], want, bounds: size.map { $0 * Double(tokens + 2) * eps }, "\(m)×\(n)×\(tokens)")
+    // A rounding for each term, and one for the scale.
+    expectClose(specified, want, bounds: size.map { $0 * Double(tokens + 2) * eps }, "\(m)×\(n)×\(tokens)")
   }
 }
 

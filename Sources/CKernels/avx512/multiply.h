@@ -1,9 +1,10 @@
 /* Float products: 32 columns times 6 rows in registers; where 16 columns are enough, 16 times 12. */
 
-enum { MOST_ROWS = 12 };
+enum { MOST_ROWS = 16 };
 
-/* out [rows, 16 * registers] (+)= a [rows, k] b [k, 16 * registers]; `last` are the columns of the last register. */
-K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+/* out [rows, 16 * registers] (+)= a [rows, k] b [k, 16 * registers]; `last` are the columns of the last register. From row to
+ * row of a there are a_stride floats, along k a_step. */
+K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a_stride, size_t a_step, const float *b,
                          size_t b_stride, size_t k, bool accumulate, __mmask16 last, int registers, int rows) {
     __m512 acc[MOST_ROWS][2];
     const __mmask16 columns[2] = {registers == 1 ? last : 0xffff, last};
@@ -17,7 +18,7 @@ K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a
         for (int c = 0; c < registers; c++) w[c] = _mm512_maskz_loadu_ps(columns[c], b + i * b_stride + 16 * c);
 #pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++) {
-            __m512 x = _mm512_set1_ps(a[(size_t)r * a_stride + i]);
+            __m512 x = _mm512_set1_ps(a[(size_t)r * a_stride + i * a_step]);
 #pragma clang loop unroll(full)
             for (int c = 0; c < registers; c++) acc[r][c] = _mm512_fmadd_ps(x, w[c], acc[r][c]);
         }
@@ -31,7 +32,7 @@ K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a
 /* The same for `rows` up to 6 and two registers: a constant for the compiler. */
 K_INLINE void tile_of_32(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
                          size_t b_stride, size_t k, bool accumulate, __mmask16 last, size_t rows) {
-#define TILE(rows) float_tile(out, out_stride, a, a_stride, b, b_stride, k, accumulate, last, 2, rows)
+#define TILE(rows) float_tile(out, out_stride, a, a_stride, 1, b, b_stride, k, accumulate, last, 2, rows)
     switch (rows) {
     case 1: TILE(1); break;
     case 2: TILE(2); break;
@@ -47,7 +48,7 @@ static void tiles_of_16(float *out, size_t out_stride, const float *a, size_t a_
                         size_t m, size_t k, bool accumulate, __mmask16 last) {
     size_t t = 0;
 #define TILE(rows) \
-    float_tile(out + t * out_stride, out_stride, a + t * a_stride, a_stride, b, b_stride, k, accumulate, last, 1, rows)
+    float_tile(out + t * out_stride, out_stride, a + t * a_stride, a_stride, 1, b, b_stride, k, accumulate, last, 1, rows)
     for (; t + 12 <= m; t += 12) TILE(12);
     for (; t + 4 <= m; t += 4) TILE(4);
     for (; t < m; t++) TILE(1);

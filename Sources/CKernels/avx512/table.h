@@ -7,6 +7,7 @@
 #include "backward.h"
 #include "halves.h"
 #include "multiply.h"
+#include "outer.h"
 #include "peaks.h"
 #include "../scalar/pages.h" /* after halves.h */
 
@@ -21,6 +22,7 @@ static bool expands(k_format format) { return k_format_facts(format).block_value
         .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
         .backward = backward_integers,                                       \
         .multiply = multiply_avx512,                                         \
+        .outer = outer_avx512,                                               \
         .panel = panel_avx512,                                               \
         .dequantize = dequantize,                                            \
         K_SHARED_SLOTS,                                                      \

@@ -21,8 +21,8 @@ K_INLINE void store_columns(float *to, floats v, size_t columns, size_t part) {
         store_some(to + part * K_LANES, v, columns_of_part(columns, part));
 }
 
-/* out [rows, columns] (+)= a [rows, k] b [k, columns]. */
-K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+/* out [rows, columns] (+)= a [rows, k] b [k, columns]. From row to row of a there are a_stride floats, along k a_step. */
+K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a_stride, size_t a_step, const float *b,
                          size_t b_stride, size_t k, bool accumulate, size_t columns, size_t rows) {
     floats acc[MOST_ROWS][PARTS];
 #pragma clang loop unroll(full)
@@ -35,7 +35,7 @@ K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a
         for (size_t c = 0; c < PARTS; c++) w[c] = load_columns(b + i * b_stride, columns, c);
 #pragma clang loop unroll(full)
         for (size_t r = 0; r < rows; r++) {
-            const floats x = a[r * a_stride + i];
+            const floats x = a[r * a_stride + i * a_step];
 #pragma clang loop unroll(full)
             for (size_t c = 0; c < PARTS; c++) acc[r][c] = __builtin_elementwise_fma(x, w[c], acc[r][c]);
         }
@@ -46,9 +46,9 @@ K_INLINE void float_tile(float *out, size_t out_stride, const float *a, size_t a
 }
 
 /* The same for `rows` up to 6: a constant for the compiler. */
-K_INLINE void tile_of_rows(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b,
+K_INLINE void tile_of_rows(float *out, size_t out_stride, const float *a, size_t a_stride, size_t a_step, const float *b,
                            size_t b_stride, size_t k, bool accumulate, size_t columns, size_t rows) {
-#define TILE_OF(rows) float_tile(out, out_stride, a, a_stride, b, b_stride, k, accumulate, columns, rows)
+#define TILE_OF(rows) float_tile(out, out_stride, a, a_stride, a_step, b, b_stride, k, accumulate, columns, rows)
     switch (rows) {
     case 1: TILE_OF(1); break;
     case 2: TILE_OF(2); break;
@@ -70,9 +70,9 @@ static void multiply(float *out, size_t out_stride, const float *a, size_t a_str
             const float *from = a + t * a_stride;
             float *to = out + t * out_stride;
             for (size_t j = first; j < whole && j < first + run; j += TILE)
-                tile_of_rows(to + j, out_stride, from, a_stride, b + j, b_stride, k, accumulate, TILE, m - t);
+                tile_of_rows(to + j, out_stride, from, a_stride, 1, b + j, b_stride, k, accumulate, TILE, m - t);
             if (whole < n && whole >= first && whole < first + run)
-                tile_of_rows(to + whole, out_stride, from, a_stride, b + whole, b_stride, k, accumulate, n - whole, m - t);
+                tile_of_rows(to + whole, out_stride, from, a_stride, 1, b + whole, b_stride, k, accumulate, n - whole, m - t);
         }
 }
 

@@ -6,6 +6,7 @@
 #include "../scalar/backward.h"
 #include "integers.h"
 #include "multiply.h"
+#include "outer.h"
 #include "backward.h"
 #include "peaks.h"
 
@@ -17,6 +18,7 @@
         .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
         .backward = backward_integers,                                       \
         .multiply = multiply,                                                \
+        .outer = outer,                                                      \
         .panel = panel_of_floats,                                            \
         .dequantize = dequantize,                                            \
         K_SHARED_SLOTS,                                                      \

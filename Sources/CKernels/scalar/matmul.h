@@ -88,6 +88,18 @@ static void multiply(float *out, size_t out_stride, const float *a, size_t a_str
     }
 }
 
+static void outer(float *out, size_t out_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                  size_t m, size_t n, size_t tokens, float scale) {
+    for (size_t r = 0; r < m; r++)
+        for (size_t j = 0; j < n; j += 32) {
+            const size_t width = n - j < 32 ? n - j : 32;
+            float acc[32] = {0};
+            for (size_t t = 0; t < tokens; t++)
+                for (size_t l = 0; l < width; l++) acc[l] = fmaf(a[t * a_stride + r], b[t * b_stride + j + l], acc[l]);
+            for (size_t l = 0; l < width; l++) out[r * out_stride + j + l] = fmaf(scale, acc[l], out[r * out_stride + j + l]);
+        }
+}
+
 static void panel(float *panel, const uint8_t *w, size_t row_bytes, k_format format, size_t rows, size_t n) {
     float values[K_CHUNK];
     for (size_t r = 0; r < K_PANEL; r++) {

@@ -18,6 +18,7 @@ const k_table K_TABLE = {
     .linear = {[K_INT16] = linear_integers, [K_INT8] = linear_integers},
     .backward = backward_integers,
     .multiply = multiply,
+    .outer = outer,
     .panel = panel,
     .dequantize = dequantize,
     K_SHARED_SLOTS,
