@@ -123,6 +123,7 @@ public struct ConfigField: Sendable {
     number("evaluate-temperature", \.evaluateTemperature, 0...100, "temperature of the sampler when evaluating"),
     choice("precision", \.precision, "arithmetic of the products: f32, int16 or int8"),
     choice("kv", \.kv, "how keys and values are kept: f32, f16 or q8_0"),
+    choice("backward", \.backward, "arithmetic of gradients that pass frozen weights: int16 or f32"),
     integer("threads", \.threads, 0...4096, "threads; 0 takes the cores this process may use").changingNoBit,
     integer("ctx", \.context, 0...10_000_000, "positions per sequence; 0 takes what is needed"),
     ConfigField(

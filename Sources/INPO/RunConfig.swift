@@ -109,6 +109,7 @@ public struct RunConfig: Equatable, Sendable {
   // The machine.
   public var precision = Precision.int16
   public var kv = KVFormat.f32
+  public var backward = BackwardPrecision.int16
   /// 0 chooses.
   public var threads = 0
   /// Positions per sequence; 0 takes what the work needs.
@@ -171,6 +172,7 @@ extension TrainerOptions {
     checkpointKeep = config.checkpointKeep
     maximumSkips = config.maxSkippedSteps
     tensorBoard = config.tensorBoard.isEmpty ? nil : config.tensorBoard
+    backward = config.backward
   }
 }
 

@@ -6,6 +6,8 @@ struct BlockBackward {
   let forward: BlockForward
   let policy: Policy
   let gradients: LoRAGradients
+  /// See `Kernels.linearBackward`.
+  let integers: QuantizedRows?
 
   /// Turns `d [T, D]`, the gradient of the block's output, into the gradient of its input, in place.
   ///
@@ -22,7 +24,7 @@ struct BlockBackward {
       LinearLayer(weight: weights[layer], kernels: kernels).backward(
         dx, from: dy, at: x, slot: policy.slot(layer, block), low: t.low(layer),
         gradients.pair(layer.tensorName(block: block)), rows: rows,
-        dropout: t.dropout)
+        integers: integers, dropout: t.dropout)
     }
 
     // 12: the residual stream passes `d` on as it is

@@ -8,6 +8,8 @@ public struct Head {
   private var vocabulary: Int { model.vocabularySize }
   /// Rows worked on at once: bounds the tile `[rows, 1024]`.
   private static let rowChunk = 256
+  /// Most values of a tile.
+  static let gradientValues = rowChunk * QuantizedRows.room(columns: Kernels.vocabularyTile)
 
   public init(_ model: LlamaModel) { self.model = model }
 
@@ -73,8 +75,12 @@ public struct Head {
   /// Gradient of Σ weight[t] · logp[t] with respect to `hidden`, all of one policy. The logits are computed again, tile by
   /// tile.
   ///
-  /// - Parameter gradient: of an adapter on the head; is added to.
-  func backward(_ hidden: HiddenRows, tape: Tape, weights: [Float], _ gradient: LoRAGradients.Pair?) -> Matrix {
+  /// - Parameters:
+  ///   - gradient: of an adapter on the head; is added to.
+  ///   - integers: see `Kernels.linearBackward`; room for `gradientValues`.
+  func backward(
+    _ hidden: HiddenRows, tape: Tape, weights: [Float], _ gradient: LoRAGradients.Pair?, integers: QuantizedRows?
+  ) -> Matrix {
     precondition(weights.count == hidden.rows, "\(weights.count) weights for \(hidden.rows) rows")
     let dHidden = Matrix(hidden.rows, hidden.matrix.columns)
     forEachChunk(hidden, tape.dropout) { chunk in
@@ -88,7 +94,7 @@ public struct Head {
       forEachTile(chunk) { tile, z in
         kernels.logProbBackwardTile(
           z, logSum: logSum, weight: weight, target: target, first: tile.lowerBound, rows: rows, count: tile.count)
-        kernels.linearBackward(d, z, model.output.rows(tile), rows: rows)
+        kernels.linearBackward(d, z, model.output.rows(tile), rows: rows, integers: integers)
         guard let adapted, let dLow, let gradient else { return }
         kernels.gemm(dLow, z, adapted.slot.module.b.rows(tile), rows: 0..<rows, accumulate: true)
         kernels.outer(gradient.b.rows(tile), z, adapted.low, tokens: rows, scale: 1)

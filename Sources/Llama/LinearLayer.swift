@@ -27,11 +27,13 @@ struct LinearLayer {
 
   /// `dx += dy W + (dy B)(sA)`, `dB += dyᵀ low`, `dA += s (dy B)ᵀ x`, all rows under one policy. A nil `dx` is a gradient
   /// nobody needs. What dropout took from x in the forward, the adapter's part of `dx` loses too.
+  ///
+  /// - Parameter integers: see `Kernels.linearBackward`.
   func backward(
     _ dx: Matrix?, from dy: Matrix, at x: Matrix, slot: Policy.Slot?, low: Matrix?,
-    _ gradient: LoRAGradients.Pair?, rows: Int, dropout: DropoutRows? = nil
+    _ gradient: LoRAGradients.Pair?, rows: Int, integers: QuantizedRows?, dropout: DropoutRows? = nil
   ) {
-    if let dx { kernels.linearBackward(dx, dy, weight, rows: rows) }
+    if let dx { kernels.linearBackward(dx, dy, weight, rows: rows, integers: integers) }
     guard let slot, let low, let gradient else { return }
     let dLow = Matrix(rows, slot.rank)
     kernels.gemm(dLow, dy, slot.module.b, rows: 0..<rows, accumulate: false)

@@ -30,6 +30,8 @@ public final class TrainingPass {
   private let block: BlockForward
   private let tapes: [BlockTape]
   private let room: BlockTape
+  /// Where gradients become integers, in the room of the forward's activations, which no backward reads; nil in `f32`.
+  private let integers: QuantizedRows?
   /// `inputs[b] [T, D]` goes into block `b`; the last one is the last block's output.
   private let inputs: [Matrix]
   private let angles: RotaryAngles
@@ -48,7 +50,8 @@ public final class TrainingPass {
   /// - Parameters:
   ///   - policy: has an adapter; its A and B get the gradients.
   ///   - maximumRows: rows of all groups of one pass together.
-  public init(_ policy: Policy, maximumRows: Int, kept: Kept) {
+  ///   - backward: how gradients pass frozen weights.
+  public init(_ policy: Policy, maximumRows: Int, kept: Kept, backward: BackwardPrecision = .int16) {
     guard let adapter = policy.adapter else { preconditionFailure("training needs an adapter") }
     let (model, config) = (policy.model, policy.model.config)
     self.policy = policy
@@ -56,7 +59,8 @@ public final class TrainingPass {
     gradients = LoRAGradients(adapter)
     head = Head(model)
     block = BlockForward(model, rows: maximumRows)
-    let scratch = QuantizedRows(values: maximumRows * BlockTape.widest(config))
+    let scratch = QuantizedRows(values: Self.integerValues(config, maximumRows: maximumRows))
+    integers = backward == .int16 ? scratch : nil
     let spare = BlockTape(model, rows: maximumRows, scratch: scratch)
     tapes = policy.slots.enumerated().map { b, slots in
       let fromTheLast = config.blockCount - b
@@ -120,7 +124,8 @@ public final class TrainingPass {
     guard let f = current else { preconditionFailure("backward needs a forward") }
     let model = policy.model
     let dNormed = head.backward(
-      f.normed, tape: f.head, weights: Array(weights.joined().joined()), gradients.pair(TensorName.output))
+      f.normed, tape: f.head, weights: Array(weights.joined().joined()), gradients.pair(TensorName.output),
+      integers: integers)
     let dUnnormed = Matrix(dNormed.rows, dNormed.columns)
     model.kernels.rmsNormBackward(
       dUnnormed, dNormed, f.unnormed, model.outputNorm, f.inverse, rows: dNormed.rows)
@@ -132,13 +137,18 @@ public final class TrainingPass {
       for (column, value) in dUnnormed.row(i).enumerated() { d.pointer[row * d.columns + column] += value }
     }
 
-    let backward = BlockBackward(forward: block, policy: policy, gradients: gradients)
+    let backward = BlockBackward(forward: block, policy: policy, gradients: gradients, integers: integers)
     let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? model.config.blockCount
     for b in (lowest..<model.config.blockCount).reversed() {
       block.again(b, from: inputs[b], on: tapes[b], at: place(f.layout))
       backward(b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout), needsInput: b > lowest)
     }
     current = nil
+  }
+
+  /// Activations of the widest layer, or gradients of its outputs, which are no wider; or a tile of logits.
+  private static func integerValues(_ config: LlamaConfig, maximumRows: Int) -> Int {
+    max(maximumRows * BlockTape.widest(config), Head.gradientValues)
   }
 
   private func place(_ layout: GroupLayout) -> BlockRows {
@@ -169,9 +179,9 @@ extension TrainingPass {
       let residuals = float * (config.blockCount + 2) * config.dim
       let low = float * config.blockCount * ranks
       let perRow =
-        2 * tape.all + residuals + low + float * config.headDim
-        + QuantizedRows.bytes(values: BlockTape.widest(config)) + (drops ? float * BlockTape.widest(config) : 0)
-      base = maximumRows * perRow + pages * model.attention.pageBytes
+        2 * tape.all + residuals + low + float * config.headDim + (drops ? float * BlockTape.widest(config) : 0)
+      let integers = QuantizedRows.bytes(values: TrainingPass.integerValues(config, maximumRows: maximumRows))
+      base = maximumRows * perRow + integers + pages * model.attention.pageBytes
       head = targets * float * 4 * config.dim + Head.bytes(config, rows: targets)
       attention = maximumRows * tape.attention
       feedForward = maximumRows * tape.feedForward

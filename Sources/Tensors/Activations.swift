@@ -19,7 +19,15 @@ public enum Precision: String, CaseIterable, Codable, Sendable {
   }
 }
 
-/// Room for the quantised twin of whatever activations are in use right now; many `Activations` can share one.
+/// The arithmetic in which gradients pass frozen weights. It decides no log-prob.
+public enum BackwardPrecision: String, CaseIterable, Codable, Sendable {
+  /// Gradients and weights rounded to ±8191 in groups of 32; group products exact.
+  case int16
+  /// Dequantised weights times float gradients.
+  case f32
+}
+
+/// Room for the quantised twin of whatever activations, or gradients, are in use right now; many `Activations` can share one.
 public final class QuantizedRows {
   private let values: Buffer<Int16>  // of 8-bit integers, too
   private let scale: Buffer<Float>
@@ -46,6 +54,16 @@ public final class QuantizedRows {
 
   /// Bytes for `values` activations, scales and sums included.
   public static func bytes(values: Int) -> Int { 2 * values + 16 * (values / Int(K_ACT_BLOCK) + 1) }
+
+  /// The first rows of `x`, their first `count` columns, as integers. No `Activations` owns them.
+  func take(_ x: Matrix, rows: Int, count: Int, as kind: k_integers, _ kernels: Kernels) -> k_activations {
+    let values = rows * Self.room(columns: count)
+    precondition(values <= capacity, "\(values) values do not fit the room of \(capacity)")
+    owner = nil
+    let to = c(kind, rows: rows)
+    k_quantize_rows(kernels.context, to, x.pointer, x.columns, count)
+    return to
+  }
 
   func c(_ kind: k_integers, rows: Int) -> k_activations {
     k_activations(

@@ -55,13 +55,22 @@ public struct Kernels: @unchecked Sendable {
   }
 
   /// `dx += dy · W`.
-  public func linearBackward(_ dx: Matrix, _ dy: Matrix, _ w: WeightView, rows: Int) {
+  ///
+  /// - Parameter integers: room for `dy`, in blocks of 32, which is multiplied as `BackwardPrecision.int16`; nil
+  ///   multiplies in float.
+  public func linearBackward(_ dx: Matrix, _ dy: Matrix, _ w: WeightView, rows: Int, integers: QuantizedRows?) {
     precondition(
       dx.columns == w.columns && dy.columns >= w.rows && rows <= min(dx.rows, dy.rows),
       "linear \(w.name): shapes differ")
-    k_linear_backward(
-      context, dx.pointer, dx.columns, dy.pointer, dy.columns, w.bytes.baseAddress, w.format.id, rows,
-      w.rows, w.columns)
+    if let integers {
+      let gradients = integers.take(dy, rows: rows, count: w.rows, as: K_INT14, self)
+      k_linear_backward_integers(
+        context, dx.pointer, dx.columns, gradients, w.bytes.baseAddress, w.format.id, w.rows, w.columns)
+    } else {
+      k_linear_backward(
+        context, dx.pointer, dx.columns, dy.pointer, dy.columns, w.bytes.baseAddress, w.format.id, rows,
+        w.rows, w.columns)
+    }
   }
 
   /// `out [m, n] (+)= a [m, k] · b [k, n]`, on these rows of `a` and `out`; both may have more columns than the product.

@@ -32,6 +32,8 @@ public struct TrainerOptions: Sendable {
   public var tensorBoard: String?
   /// Bytes for activations, adapter, gradients and moments.
   public var memory: Int
+  /// How gradients pass frozen weights.
+  public var backward = BackwardPrecision.int16
   /// Multiplies log π − log π_ref in the reward metrics: TRL's β, INPO's η.
   public var rewardScale: Double
   /// The policy starts as π_t: its first log-probs must be the frozen ones, to the bit.
@@ -115,7 +117,7 @@ public final class Trainer {
     checkpoints = CheckpointFolder(folder + "/checkpoint", keep: options.checkpointKeep)
     state = Checkpoint.State(seed: options.seed, fingerprints: fingerprints)
     plan = try TrainingPlan(policy, groups: (pairs + (self.heldOut?.pairs ?? [])).map(\.group), options: options)
-    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.kept)
+    pass = TrainingPass(policy, maximumRows: plan.rows, kept: plan.kept, backward: options.backward)
     parameters = adapter.modules.flatMap { [("\($0.name).lora_a", $0.a.buffer), ("\($0.name).lora_b", $0.b.buffer)] }
     gradients = pass.gradients.pairs.flatMap { [$0.a.buffer, $0.b.buffer] }
     optimizer = options.optimizer.make(

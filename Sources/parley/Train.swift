@@ -123,8 +123,7 @@ struct Train: ParsableCommand {
     let plan = try TrainingPlan(policy, groups: groups, options: options)
     let forecast = TrainingForecast(plan, session, program: program)
     try Output.text(forecast.memory)
-    try Output.text(
-      forecast.time(policy, groups, epochs: options.epochs, steps: options.steps(pairs: groups.count)))
+    try Output.text(forecast.time(policy, groups, options))
   }
 
   private func train(_ trainer: Trainer) throws {
@@ -191,6 +190,7 @@ struct TrainingSettings: ParsableArguments {
   @Option(help: ArgumentHelp(help("best-by"))) var bestBy: String?
   @Option(help: ArgumentHelp(help("early-stop"))) var earlyStop: String?
   @Option(help: ArgumentHelp(help("memory"))) var memory: String?
+  @Option(help: ArgumentHelp(help("backward"))) var backward: String?
   @Option(help: ArgumentHelp(help("seed"))) var seed: String?
 
   private static func help(_ name: String) -> String {
@@ -226,7 +226,7 @@ struct TrainingSettings: ParsableArguments {
       ("checkpoint-minutes", checkpointMinutes), ("checkpoint-keep", checkpointKeep),
       ("max-skipped-steps", maxSkippedSteps), ("tensorboard", tensorboard),
       ("eval-pairs", evalPairs), ("eval-steps", evalSteps), ("best-by", bestBy), ("early-stop", earlyStop),
-      ("memory", memory), ("seed", seed),
+      ("memory", memory), ("backward", backward), ("seed", seed),
     ]
     return all.compactMap { name, value in value.map { (name, $0) } }
   }

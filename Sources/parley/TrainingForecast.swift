@@ -36,11 +36,11 @@ struct TrainingForecast {
   /// - Parameters:
   ///   - policy: with the adapter to train.
   ///   - groups: one for each pair of an epoch.
-  ///   - steps: optimiser steps of the whole run.
   /// - Throws: `LlamaError`.
-  func time(_ policy: Policy, _ groups: [ScoredGroup], epochs: Int, steps: Int) throws -> String {
+  func time(_ policy: Policy, _ groups: [ScoredGroup], _ options: TrainerOptions) throws -> String {
+    let (epochs, steps) = (options.epochs, options.steps(pairs: groups.count))
     let sample = groups[0].cut(prompt: 64, answer: 32)
-    let seconds = try measure(policy, sample)
+    let seconds = try measure(policy, sample, options.backward)
     let (rows, tokens) = groups.reduce((0, 0)) { ($0.0 + $1.rows, $0.1 + $1.tokens) }
     let all = seconds / Double(sample.rows) * Double(rows * epochs)
     let step = all / Double(steps)
@@ -56,8 +56,8 @@ struct TrainingForecast {
   }
 
   /// Seconds of a forward and a backward, the second time: the first brings the weights into memory.
-  private func measure(_ policy: Policy, _ group: ScoredGroup) throws -> Double {
-    let pass = TrainingPass(policy, maximumRows: group.rows, kept: plan.kept)
+  private func measure(_ policy: Policy, _ group: ScoredGroup, _ backward: BackwardPrecision) throws -> Double {
+    let pass = TrainingPass(policy, maximumRows: group.rows, kept: plan.kept, backward: backward)
     var seconds = 0.0
     for _ in 0..<2 {
       let start = ContinuousClock.now

@@ -9,14 +9,17 @@ import Training
 struct WorkCost {
   /// Operations (a product and its addition are two) with quantised weights, done in the model's precision.
   var quantised = 0.0
-  /// Operations in floats: float weights, attention, and what a backward does.
+  /// Operations in floats: float weights, attention, adapters.
   var float = 0.0
+  /// Operations of gradients that pass frozen weights, in `int16`.
+  var gradients = 0.0
   /// Bytes of weights, and of keys and values, that have to come from memory.
   var bytes = 0.0
 
   /// Seconds at the machine's peaks.
   func arithmetic(_ peak: MachinePeak, _ precision: Precision) -> Double {
     quantised / peak.operations(in: precision) + float / peak.operations(in: .f32)
+      + gradients / peak.operations(in: .int16)
   }
 
   func reading(_ peak: MachinePeak) -> Double { bytes / (1e9 * peak.readGBs) }
@@ -82,11 +85,11 @@ struct ModelCost {
       let rows = prompt + 2 * own.count
       var cost = forward(0..<prompt, wanted: 0)
       cost += 2 * forward(own, wanted: answer)
-      // A backward multiplies each layer's gradient by the frozen weight, in floats; attention's has four products to the
+      // A backward multiplies each layer's gradient by the frozen weight; attention's has four products to the
       // forward's two; an adapter's has its own gradients besides.
-      let layers = Double(rows) * linear.operations + Double(2 * answer) * head.operations
+      cost.gradients = Double(rows) * linear.operations + Double(2 * answer) * head.operations
       let reach = seen(0..<prompt) + 2 * seen(own)
-      cost.float += layers + 2 * attention * reach + 3 * Double(rows * LoRAStep.rank) * adapter
+      cost.float += 2 * attention * reach + 3 * Double(rows * LoRAStep.rank) * adapter
       cost = Double(pairs) * cost
       let passes = MicroBatches(tokens: MicroBatches.defaultTokens, longest: rows)
         .ranges([Int](repeating: rows, count: pairs)).count
@@ -115,10 +118,13 @@ extension WorkCost {
   fileprivate static func += (a: inout WorkCost, b: WorkCost) {
     a.quantised += b.quantised
     a.float += b.float
+    a.gradients += b.gradients
     a.bytes += b.bytes
   }
 
   fileprivate static func * (times: Double, cost: WorkCost) -> WorkCost {
-    WorkCost(quantised: times * cost.quantised, float: times * cost.float, bytes: times * cost.bytes)
+    WorkCost(
+      quantised: times * cost.quantised, float: times * cost.float, gradients: times * cost.gradients,
+      bytes: times * cost.bytes)
   }
 }

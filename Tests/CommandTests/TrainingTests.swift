@@ -141,6 +141,7 @@ struct TrainingTests {
     #expect(try code(["--tau", "0.1", "--ratio", "0.5"]) == 64)
     #expect(try code(["--policy", shop.adapter, "--rank", "8"]) == 64)
     #expect(try code(["--loss", "perfect"]) == 64)
+    #expect(try code(["--backward", "int8"]) == 64)
     #expect(try code(["--loss", "dpo", "--eta", "3"]) == 64)
     #expect(try code(["--beta", "0.2"]) == 64)
     #expect(try code(["--loss", "sft", "--beta", "0.2"]) == 64)
@@ -241,9 +242,11 @@ struct TrainingTests {
     let resumed = try Program.run(arguments(shop, data, out) + more)
     #expect(resumed.code == 0, "\(resumed.errors)")
     #expect(try bytes(out + "/pairs.jsonl") == frozen)
-    let other = try Program.run(arguments(shop, data, out) + ["--resume", "--weight-decay", "0.1"])
-    #expect(other.code == 65)
-    #expect(other.errors.contains("weight-decay"), "\(other.errors)")
+    for (option, value) in [("weight-decay", "0.1"), ("backward", "f32")] {
+      let other = try Program.run(arguments(shop, data, out) + ["--resume", "--\(option)", value])
+      #expect(other.code == 65)
+      #expect(other.errors.contains(option), "\(other.errors)")
+    }
   }
 
   @Test func helpShowsDefaults() throws {

@@ -30,6 +30,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
     alpha-pattern: blk.0.attn_q=4
     dropout: 0.05
     pairs: soft
+    backward: f32
     memory: 1.5GiB
     seed: 18446744073709551615
     raw: true
@@ -54,6 +55,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   want.alphaPattern = "blk.0.attn_q=4"
   want.dropout = 0.05
   want.pairs = .soft
+  want.backward = .f32
   want.memory = 3 << 29
   want.seed = .max
   want.raw = true

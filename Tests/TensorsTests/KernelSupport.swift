@@ -27,6 +27,35 @@ let scalar = Kernels(table: "scalar", threads: 1)!
 
 func kernels(_ table: String, threads: Int = 1) -> Kernels { Kernels(table: table, threads: threads)! }
 
+/// Widths to test a format with: `blocks` blocks, and some that are more than a chunk, or no whole blocks of 32.
+func columns(_ blocks: Int, of format: WeightFormat) -> [Int] {
+  switch format.valuesPerBlock {
+  case 1: [7 * blocks, 64 * blocks, 259]
+  case 32: [32 * blocks, 256 + 32 * blocks, 576]
+  default: [256 * blocks]
+  }
+}
+
+/// Floats with, now and then, a block of the largest integers and, if `odd`, one that is all zeros, tiny, infinite or NaN.
+func activations(_ rows: Int, _ columns: Int, odd: Bool) -> [Float] {
+  var random = Seeded(UInt64(rows * 1000 + columns))
+  var x = random.floats(rows * columns, 3)
+  for start in stride(from: 32, to: x.count - 31, by: 32 * 11) {
+    for i in start..<start + 32 { x[i] = 3 }
+  }
+  guard odd else { return x }
+  for (block, start) in stride(from: 0, to: x.count - 31, by: 32).enumerated() {
+    switch block % 11 {
+    case 3: for i in start..<start + 32 { x[i] = 0 }
+    case 5: for i in start..<start + 32 { x[i] *= 1e-31 }
+    case 7: for i in start..<start + 32 { x[i] *= 1e38 }
+    case 9 where block % 2 == 0: x[start + 31] = block % 4 == 0 ? .infinity : .nan
+    default: break
+    }
+  }
+  return x
+}
+
 /// A value no kernel computes; it stands behind outputs and must still stand there afterwards.
 let guardValue: Float = -98765.4321
 

@@ -59,6 +59,7 @@ import Training
     var job = try Job(pairs: 8, precision: .f32, format: .f32)
     let (rate, epsilon) = (0.02, 1.0)
     job.options.batch = 8
+    job.options.backward = .f32
     job.options.schedule = Schedule(.constant, peak: rate)
     job.options.optimizer = .adamW(.init(epsilon: epsilon, weightDecay: 0.1))
     job.options.maximumGradNorm = limit
@@ -173,7 +174,7 @@ import Training
       func callAsFunction(_ m: PairMargins) -> PairOutcome { PairOutcome(loss: 1, dChosen: 0.75, dRejected: 2) }
     }
     var job = try Job(pairs: 1, precision: .f32, format: .f32)
-    (job.options.batch, job.options.epochs) = (1, 1)
+    (job.options.batch, job.options.epochs, job.options.backward) = (1, 1, .f32)
     let (model, adapter, pair) = (try job.twin(), job.start.twin, job.pairs[0])
     func gradient(_ answer: Int, _ slope: Double) -> [Double] {
       let tape = model.forward((pair.group.prompt + pair.group.answers[answer]).map(Int.init), adapter)
