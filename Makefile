@@ -14,7 +14,7 @@ MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup:    ## Install what is missing: OpenBLAS, OpenMP, pkg-config, pip (quick when all is there)
+setup:    ## Install what is missing: OpenMP, pkg-config, pip, OpenBLAS for the tests (quick when all is there)
 	@bash tools/setup.sh
 
 build: setup    ## Build the program: .build/release/parley

@@ -21,11 +21,8 @@ let package = Package(
   ],
   targets: [
     // C: block formats and arithmetic, one folder per instruction set.
-    .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas",
-      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .target(
-      name: "CKernels", dependencies: ["COpenBLAS"],
+      name: "CKernels",
       cSettings: [.enableWarning("all"), .treatAllWarnings(as: .error)],
       linkerSettings: [
         .linkedLibrary("omp5", .when(platforms: [.linux])),
@@ -68,8 +65,11 @@ let package = Package(
     .testTarget(
       name: "ReferenceModelTests", dependencies: ["ReferenceModel"], path: "Tests/ReferenceModelTests",
       swiftSettings: strict),
+    .systemLibrary(
+      name: "COpenBLAS", path: "Tests/COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .testTarget(
-      name: "TensorsTests", dependencies: ["Tensors"],
+      name: "TensorsTests", dependencies: ["Tensors", "COpenBLAS"],
       path: "Tests/TensorsTests", swiftSettings: strict),
     .testTarget(
       name: "GGUFTests", dependencies: ["GGUF", "Tensors", "TestSupport"],

@@ -23,6 +23,6 @@ if [[ $(uname -m) != aarch64 && $(uname -m) != arm64 ]]; then
 fi
 
 mkdir -p "$build"
-"${CC:-clang}" "${target[@]}" -O2 -std=c17 -Wall -Werror -ITests/NeonTests -ISources/CKernels/include \
+"${CC:-clang}" "${target[@]}" -O2 -std=c17 -Wall -Werror -ISources/CKernels/include \
   Sources/CKernels/*.c Sources/CKernels/*/*.c Tests/NeonTests/*.c -lm -o "$build/kernels"
 "${run[@]}" "$build/kernels" neon_dotprod

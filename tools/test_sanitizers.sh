@@ -10,7 +10,7 @@ mkdir -p "$build"
 # run NAME FLAG…: builds with the flags and runs.
 run() {
   local program=$build/$1
-  "${CC:-clang}" -g -O1 -std=c17 -Wall -Werror -ITests/NeonTests -ISources/CKernels/include "${@:2}" \
+  "${CC:-clang}" -g -O1 -std=c17 -Wall -Werror -ISources/CKernels/include "${@:2}" \
     Sources/CKernels/*.c Sources/CKernels/*/*.c Tests/NeonTests/*.c -lm -o "$program"
   "$program"
 }

@@ -1,7 +1,5 @@
-/* OpenMP's runtime and OpenBLAS, as far as CKernels needs them: plain threads, which the thread sanitizer understands, and
- * one shape of product. */
+/* OpenMP's runtime, as far as CKernels needs it: plain threads, which the thread sanitizer understands. */
 #include "alone.h"
-#include "cblas.h"
 
 #include <pthread.h>
 #include <stddef.h>
@@ -44,16 +42,3 @@ void __wrap_k_parallel(uint32_t threads, k_task *task, const void *arguments, si
     __real_k_parallel(threads, task, arguments, count, 1);
 }
 #endif
-
-void openblas_set_num_threads(int threads) {}
-
-/* c [m, n] = beta c + alpha a^T b, the one call that CKernels makes. */
-void cblas_sgemm(int order, int turn_a, int turn_b, int m, int n, int k, float alpha, const float *a, int a_stride,
-                 const float *b, int b_stride, float beta, float *c, int c_stride) {
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j++) {
-            float sum = 0;
-            for (int t = 0; t < k; t++) sum += a[t * a_stride + i] * b[t * b_stride + j];
-            c[i * c_stride + j] = beta * c[i * c_stride + j] + alpha * sum;
-        }
-}

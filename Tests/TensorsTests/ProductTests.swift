@@ -1,4 +1,5 @@
 /// Products between float matrices, and the transpose.
+import COpenBLAS
 import Tensors
 import Testing
 
@@ -91,6 +92,34 @@ func outerEqualsScalarOnAnyThreadsAndIsCloseToFloat64(table: String) {
     // A rounding for each term, and one for the scale.
     expectClose(specified, want, bounds: size.map { $0 * Double(tokens + 2) * eps }, "\(m)×\(n)×\(tokens)")
   }
+}
+
+/// The sizes of a layer with an adapter, judged by OpenBLAS in float64.
+@Test func layersAreCloseToOpenBLASInFloat64() {
+  let (tokens, inputs, rank) = (130, 1536, 16)
+  var random = Seeded(8)
+  let (x, a, low) = (random.matrix(tokens, inputs), random.matrix(inputs, rank), random.matrix(tokens, rank))
+  let k = Kernels(threads: 2)!
+  let (product, gradient) = (Matrix(tokens, rank), Matrix(rank, inputs))
+  k.gemm(product, x, a, rows: 0..<tokens, accumulate: false)
+  k.outer(gradient, low, x, tokens: tokens, scale: 1)
+
+  func judge(_ got: Matrix, _ left: Matrix, turned: Bool, _ right: Matrix, depth: Int) {
+    func multiply(_ value: (Float) -> Double) -> [Double] {
+      var out = [Double](repeating: 0, count: got.count)
+      cblas_dgemm(
+        CblasRowMajor, turned ? CblasTrans : CblasNoTrans, CblasNoTrans, Int32(got.rows), Int32(got.columns),
+        Int32(depth), 1, left.values.map(value), Int32(left.columns), right.values.map(value), Int32(right.columns), 0,
+        &out, Int32(got.columns))
+      return out
+    }
+    // A rounding for each term, of at most the sum of all magnitudes.
+    let size = multiply { Double(abs($0)) }
+    expectClose(
+      got.values, multiply(Double.init), bounds: size.map { $0 * Double(depth) * eps }, "[\(got.rows), \(got.columns)]")
+  }
+  judge(product, x, turned: false, a, depth: inputs)
+  judge(gradient, low, turned: true, x, depth: tokens)
 }
 
 @Test func transposeExchangesRowsAndColumns() {

@@ -149,8 +149,8 @@ void k_linear_backward_integers(k_context c, float *dx, size_t dx_stride, k_acti
 void k_gemm(k_context c, float *out, size_t out_stride, const float *a, size_t a_stride,
             const float *b, size_t b_stride, size_t m, size_t n, size_t k, bool accumulate);
 
-/* out[m, n] += scale * sum over t of a[t, m] * b[t, n]: gradients of A and B, off the forward path.
- * OpenBLAS, one thread; the same bits for any thread count. */
+/* out[m, n] += scale * sum over t of a[t, m] * b[t, n]: gradients of A and B.
+ * sum = fma(a, b, sum) from 0, t ascending; out = fma(scale, sum, out). */
 void k_outer(k_context c, float *out, size_t out_stride, const float *a, size_t a_stride,
              const float *b, size_t b_stride, size_t m, size_t n, size_t tokens, float scale);
 
