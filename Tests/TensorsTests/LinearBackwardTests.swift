@@ -15,7 +15,7 @@ private func backward(
   let gradient = Matrix(rows, w.rows + 5)
   gradient.buffer.fill(.nan)
   for t in 0..<rows { for o in 0..<w.rows { gradient[t, o] = dy[t * w.rows + o] } }
-  let room = QuantizedRows(values: rows * (w.rows + 31))
+  let room = QuantizedRows(values: rows * QuantizedRows.room(columns: w.rows))
   k.linearBackward(out, gradient, w, rows: rows, integers: precision == .int16 ? room : nil)
   expectGuard(out, "backward \(w.format)")
   return Array(out.values.prefix(rows * w.columns))
