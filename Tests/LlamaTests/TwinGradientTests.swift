@@ -264,7 +264,7 @@ import Testing
     let (groups, weights) = (groups(model), weights(groups(model)))
     let pass = TrainingPass(policy, maximumRows: 300, kept: .nothing, backward: backward)
     func length(_ values: [Float]) -> Double { values.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot() }
-    func expectNear(_ want: [(a: [Float], b: [Float])], _ bound: Double = 4e-5, _ what: String) {
+    func expectNear(_ want: [(a: [Float], b: [Float])], _ bound: Double, _ what: String) {
       for (pair, want) in zip(pass.gradients.pairs, want) {
         for (x, y) in [(pair.a.values, want.a), (pair.b.values, want.b)] {
           #expect(length(zip(x, y).map(-)) <= bound * length(y), "\(what)")
@@ -277,7 +277,7 @@ import Testing
       _ = try pass.forward([group])
       pass.backward(weights: [weights])
     }
-    expectNear(together, "a pass for each group")
+    expectNear(together, 4e-5, "a pass for each group")
     for (group, weights) in zip(groups, weights) {
       for (answer, weights) in zip(group.alone, weights) {
         _ = try pass.forward([answer])
