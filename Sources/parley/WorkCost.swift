@@ -27,9 +27,11 @@ struct WorkCost {
 
 /// The counts of one model.
 struct ModelCost {
-  /// Operations of one row, in linear layers of all blocks and in the head.
+  /// Operations of one row, in linear layers of all blocks and in the head; then those of its gradient.
   private let linear: WorkCost
   private let head: WorkCost
+  private let linearGradient: WorkCost
+  private let headGradient: WorkCost
   /// Operations of a row for each position it sees.
   private let attention: Double
   /// Operations of a row in an adapter on all layers, for each rank.
@@ -47,14 +49,21 @@ struct ModelCost {
       let isFloat = format.isFloat || model.precision == .f32
       return isFloat ? WorkCost(float: operations) : WorkCost(quantised: operations)
     }
+    func gradient(_ format: WeightFormat, _ rows: Int, _ columns: Int) -> WorkCost {
+      let operations = 2 * Double(rows) * Double(columns)
+      return format.isFloat ? WorkCost(float: operations) : WorkCost(gradients: operations)
+    }
     let ends = [model.tokenEmbd.name, model.output.name]
-    var layers = WorkCost()
+    var (layers, gradients) = (WorkCost(), WorkCost())
     for tensor in file.tensors where tensor.dimensions.count == 2 && !ends.contains(tensor.name) {
       guard let format = tensor.format else { continue }
       layers += product(format, tensor.dimensions[1], tensor.dimensions[0])
+      gradients += gradient(format, tensor.dimensions[1], tensor.dimensions[0])
     }
     linear = layers
+    linearGradient = gradients
     head = product(model.output.format, model.output.rows, model.output.columns)
+    headGradient = gradient(model.output.format, model.output.rows, model.output.columns)
     attention = Double(4 * model.config.queryDim * model.config.blockCount)
     adapter = model.blockLayers.reduce(0) { $0 + 2 * Double($1.rows + $1.columns) }
     let all = file.tensors.reduce(0) { $0 + $1.byteCount }
@@ -87,7 +96,8 @@ struct ModelCost {
       cost += 2 * forward(own, wanted: answer)
       // A backward multiplies each layer's gradient by the frozen weight; attention's has four products to the
       // forward's two; an adapter's has its own gradients besides.
-      cost.gradients = Double(rows) * linear.operations + Double(2 * answer) * head.operations
+      cost += Double(rows) * linearGradient
+      cost += Double(2 * answer) * headGradient
       let reach = seen(0..<prompt) + 2 * seen(own)
       cost.float += 2 * attention * reach + 3 * Double(rows * LoRAStep.rank) * adapter
       cost = Double(pairs) * cost
@@ -113,8 +123,6 @@ struct ModelCost {
 }
 
 extension WorkCost {
-  fileprivate var operations: Double { quantised + float }
-
   fileprivate static func += (a: inout WorkCost, b: WorkCost) {
     a.quantised += b.quantised
     a.float += b.float
