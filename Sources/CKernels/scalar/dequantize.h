@@ -2,18 +2,24 @@
 #include "../blocks.h"
 #include "../table.h"
 
-#define X(id, suffix, name, type, values, bytes, group, bits, has_minimum)                          \
-    static void dequantize_##suffix(float *out, const uint8_t *blocks, size_t n) {                  \
-        for (size_t i = 0; i < n; i += values, blocks += bytes) {                                   \
-            int8_t w[values];                                                                       \
-            float scale[values / group], minimum[values / group];                                   \
-            read_##suffix((const void *)blocks, w, scale, minimum);                                 \
-            for (size_t g = 0; g < values / group; g++)                                             \
-                for (size_t j = 0; j < group; j++) {                                                \
-                    const float x = scale[g] * (float)w[g * group + j];                             \
-                    out[i + g * group + j] = has_minimum ? x + minimum[g] : x;                      \
-                }                                                                                   \
-        }                                                                                           \
+static inline __attribute__((always_inline)) void floats_of_group(float *out, const int8_t *w, size_t group, float scale,
+                                                                  float minimum, bool has_minimum) {
+#pragma clang loop unroll(disable) /* or else the compiler forgets vectors for groups of 16 */
+    for (size_t j = 0; j < group; j++) {
+        const float x = scale * (float)w[j];
+        out[j] = has_minimum ? x + minimum : x;
+    }
+}
+
+#define X(id, suffix, name, type, values, bytes, group, bits, has_minimum)                                             \
+    static void dequantize_##suffix(float *out, const uint8_t *blocks, size_t n) {                                     \
+        int8_t w[values];                                                                                              \
+        float scale[values / group], minimum[values / group];                                                          \
+        for (; n > 0; n -= values, out += values, blocks += bytes) {                                                   \
+            read_##suffix((const void *)blocks, w, scale, minimum);                                                    \
+            for (size_t g = 0; g < values / group; g++)                                                                \
+                floats_of_group(out + g * group, w + g * group, group, scale[g], has_minimum ? minimum[g] : 0, has_minimum); \
+        }                                                                                                              \
     }
 K_BLOCK_FORMATS(X)
 #undef X
