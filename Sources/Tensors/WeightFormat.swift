@@ -1,6 +1,7 @@
 import CKernels
 
-/// A block format of a weight file. The list, names and sizes come from `K_FORMATS` in C; nothing is written twice.
+/// A format of weights in a file. The list, names and sizes come from `K_BLOCK_FORMATS` in C; a format has a constant
+/// here only where Swift code asks for it.
 public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIterable {
   let id: k_format
 
@@ -36,6 +37,12 @@ public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIte
   /// The format with this ggml type id, if it is one of ours.
   public init?(typeID: UInt32) {
     guard let format = Self.allCases.first(where: { $0.typeID == typeID }) else { return nil }
+    self = format
+  }
+
+  /// The format of this name, `IQ4_XS` for example.
+  public init?(name: String) {
+    guard let format = Self.allCases.first(where: { $0.name == name }) else { return nil }
     self = format
   }
 
