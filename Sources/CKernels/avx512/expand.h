@@ -5,7 +5,10 @@
 #include "transpose.h"
 
 /* Formats that have a way of their own below. */
-#define EXPANDED(X) X(K_Q4_0) X(K_Q4_1) X(K_Q5_0) X(K_Q5_1) X(K_Q8_0) X(K_Q2_K) X(K_Q3_K) X(K_Q4_K) X(K_Q5_K) X(K_Q6_K)
+#define EXPANDED(X)                                                            \
+    X(K_Q4_0) X(K_Q4_1) X(K_Q5_0) X(K_Q5_1) X(K_Q8_0)                          \
+    X(K_Q2_K) X(K_Q3_K) X(K_Q4_K) X(K_Q5_K) X(K_Q6_K)                          \
+    X(K_IQ4_NL) X(K_IQ4_XS) X(K_MXFP4)
 
 /* All others are widened row by row first, and share one way for each size of a group: these stand for them where the compiler is
  * to know a format. */
@@ -62,6 +65,16 @@ K_INLINE void put(word_sink words, int word, __m512i v) {
 K_INLINE __m512i spread(__m512i v, int byte) {
     const __m512i first = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
     return _mm512_shuffle_epi8(v, _mm512_add_epi8(first, _mm512_set1_epi8((char)byte)));
+}
+
+/* 32 nibbles at `offset`, each an index of a value. */
+K_INLINE void words_of_indices(word_sink words, const uint8_t *const row[16], size_t offset, const int8_t values[16], int zero) {
+    const __m128i table = _mm_add_epi8(_mm_loadu_si128((const void *)values), _mm_set1_epi8((char)zero));
+    __m512i v[4];
+    load_lanes(v, row, offset);
+#pragma clang loop unroll(full)
+    for (int c = 0; c < 8; c++)
+        put(words, c, _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), nibbles(v[c % 4], c / 4)));
 }
 
 /* A block of Q5_0 or Q5_1: the dword at `qh` has the fifth bits of 32 values, whose nibbles follow. */
@@ -133,6 +146,15 @@ K_INLINE void expand_unit(word_sink words, const uint8_t *const row[16], size_t 
         load_wide_lanes(v, row, u * sizeof(k_block_q8_0) + offsetof(k_block_q8_0, qs));
 #pragma clang loop unroll(full)
         for (int c = 0; c < 8; c++) put(words, c, _mm512_xor_si512(v[c], _mm512_set1_epi8(-128)));
+        break;
+    case K_IQ4_NL:
+        words_of_indices(words, row, u * sizeof(k_block_iq4_nl) + offsetof(k_block_iq4_nl, qs), k_iq4_values, zero_point(format));
+        break;
+    case K_IQ4_XS:
+        words_of_indices(words, row, offsetof(k_block_iq4_xs, qs) + 16 * u, k_iq4_values, zero_point(format));
+        break;
+    case K_MXFP4:
+        words_of_indices(words, row, u * sizeof(k_block_mxfp4) + offsetof(k_block_mxfp4, qs), k_fp4_values, zero_point(format));
         break;
     default: /* widened */
         load_wide_lanes(v, row, offsetof(integers, w) + 32 * u);
@@ -230,6 +252,25 @@ K_INLINE void scales_q6_k(unit_scales *to, const uint8_t *const row[16]) {
     }
 }
 
+/* d and the upper bits of the scales, then the lower ones. */
+K_INLINE void scales_iq4_xs(unit_scales *to, const uint8_t *const row[16]) {
+    __m512i head[4];
+    load_lanes(head, row, 0);
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 8; g++) {
+        __m512i six = _mm512_or_si512(bits(head[1], 4 * g, 15), _mm512_slli_epi32(bits(head[0], 16 + 2 * g, 3), 4));
+        to->scale[g] = scaled(low_halves(head[0]), _mm512_sub_epi32(six, _mm512_set1_epi32(32)));
+    }
+}
+
+K_INLINE void scales_mxfp4(unit_scales *to, const uint8_t *const row[16], size_t count) {
+    for (size_t b = 0; b < count; b++) {
+        float powers[16];
+        for (size_t r = 0; r < 16; r++) powers[r] = k_half_of_power(row[r][b * sizeof(k_block_mxfp4)]);
+        to->scale[b] = _mm512_loadu_ps(powers);
+    }
+}
+
 /* The scales of n values; `row` as in expand_unit. */
 K_INLINE void load_scales(unit_scales *to, const uint8_t *const row[16], k_format format, size_t n) {
     switch (format) {
@@ -248,6 +289,9 @@ K_INLINE void load_scales(unit_scales *to, const uint8_t *const row[16], k_forma
     case K_Q3_K: scales_q3_k(to, row); break;
     case K_Q4_K: case K_Q5_K: scales_q4_k(to, row); break;
     case K_Q6_K: scales_q6_k(to, row); break;
+    case K_IQ4_NL: load_halves(to->scale, row, 0, sizeof(k_block_iq4_nl), n / 32); break;
+    case K_IQ4_XS: scales_iq4_xs(to, row); break;
+    case K_MXFP4: scales_mxfp4(to, row, n / 32); break;
     default:
         load_floats(to->scale, row, offsetof(integers, scale), n / group_of(format));
         load_floats(to->minimum, row, offsetof(integers, minimum), n / group_of(format));
