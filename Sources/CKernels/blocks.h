@@ -29,6 +29,19 @@ static inline float k_half(uint16_t h) {
     return k_float_of_bits(k_bits_of_float(magnitude) | special | (uint32_t)(h & 0x8000) << 16);
 }
 
+/* The other way: to nearest even; too large becomes infinity, NaN stays NaN (quiet). */
+static inline uint16_t k_half_of(float f) {
+    const uint32_t bits = k_bits_of_float(f), magnitude = bits & 0x7fffffff;
+    const uint32_t shifted = magnitude - (112u << 23); /* with the exponent of a half */
+    uint32_t normal = (shifted + 0xfff + (shifted >> 13 & 1)) >> 13;
+    normal = normal < 0x7c00 ? normal : 0x7c00;
+    /* Added to 1/2, whose last bit is worth one denormal. */
+    uint32_t tiny = k_bits_of_float(k_float_of_bits(magnitude) + 0.5f) - k_bits_of_float(0.5f);
+    uint32_t h = magnitude < (113u << 23) ? tiny : normal;
+    h = magnitude > 0x7f800000 ? 0x7e00 | (magnitude >> 13 & 0x3ff) : h;
+    return (uint16_t)(h | (bits >> 16 & 0x8000));
+}
+
 static inline float k_bfloat(uint16_t b) { return k_float_of_bits((uint32_t)b << 16); }
 
 #include "formats/grids.h"

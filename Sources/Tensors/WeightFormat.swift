@@ -54,6 +54,8 @@ public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIte
   public var bytesPerBlock: Int { Int(k_format_facts(id).block_bytes) }
   /// True for F32, F16 and BF16, whose products are always float.
   public var isFloat: Bool { valuesPerBlock == 1 }
+  /// True for the formats that `quantize` writes.
+  public var canQuantize: Bool { k_quantizes(id) }
   public var description: String { name }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(id.rawValue) }

@@ -73,6 +73,14 @@ k_format_info k_format_facts(k_format format);
 /* out[0..n) = the values of n / block_values blocks, as ggml's dequantise gives them. Single thread. */
 void k_dequantize(float *out, const void *blocks, k_format format, size_t n);
 
+/* Whether k_quantize_row writes the format: Q4_0, Q8_0 and Q2_K to Q6_K. */
+bool k_quantizes(k_format format);
+
+/* blocks = n values of a row, whole blocks, in a format that is written; plainly: a group's scale reaches its greatest magnitude,
+ * or its least and greatest value with a minimum, and every integer is the nearest. The same bytes everywhere. Single thread.
+ * x is finite, and its scales are below 65504. */
+void k_quantize_row(void *blocks, const float *x, k_format format, size_t n);
+
 /* ---- Context: which table, how many threads. No other state anywhere. ----------------------- */
 
 typedef struct k_table k_table; /* one instruction set's functions */
