@@ -1,41 +1,14 @@
-/* The blocks of the quantised formats as they lie in a file, and the floats inside them. */
+/* The blocks of the quantised formats as they lie in a file, and the floats inside them. A file of formats/ has a block and
+ *
+ *   read_NAME(block, w, scale, minimum)    its weights: scale * w, plus the minimum if the format has one; w in the order of the
+ *                                          row, scales and minima of its groups
+ *
+ * Products take these integers; dequantising multiplies and adds, each rounded, which gives ggml's floats. */
 #ifndef PARLEY_BLOCKS_H
 #define PARLEY_BLOCKS_H
 
 #include "CKernels.h"
 #include <string.h>
-
-typedef struct { uint16_t d; uint8_t qs[16]; } k_block_q4_0;    /* x = d * (q - 8) */
-typedef struct { uint16_t d, m; uint8_t qs[16]; } k_block_q4_1; /* x = d * q + m */
-typedef struct { uint16_t d; int8_t qs[32]; } k_block_q8_0;     /* x = d * q */
-
-/* As Q4_0 and Q4_1, with a fifth bit in qh: x = d * (q - 16), x = d * q + m. */
-typedef struct { uint16_t d; uint8_t qh[4], qs[16]; } k_block_q5_0;
-typedef struct { uint16_t d, m; uint8_t qh[4], qs[16]; } k_block_q5_1;
-
-/* 16 groups of 16: x = d * scale * q - dmin * minimum; scales and minima are the nibbles of `scales`. */
-typedef struct { uint8_t scales[16], qs[64]; uint16_t d, dmin; } k_block_q2_k;
-
-/* 16 groups of 16: x = d * (scale - 32) * (q - 4); q has 2 bits in qs and its third in qh; scales are 6 bits. */
-typedef struct { uint8_t qh[32], qs[64], scales[12]; uint16_t d; } k_block_q3_k;
-
-/* 8 groups of 32: x = d * scale * q - dmin * minimum; scales and minima are 6 bits in `scales`. */
-typedef struct { uint16_t d, dmin; uint8_t scales[12], qs[128]; } k_block_q4_k;
-typedef struct { uint16_t d, dmin; uint8_t scales[12], qh[32], qs[128]; } k_block_q5_k; /* a fifth bit of q in qh */
-
-/* 16 groups of 16: x = d * scale * (q - 32); q has 4 bits in ql and 2 in qh. */
-typedef struct { uint8_t ql[128], qh[64]; int8_t scales[16]; uint16_t d; } k_block_q6_k;
-
-_Static_assert(sizeof(k_block_q4_0) == 18, "Q4_0 must match the file layout");
-_Static_assert(sizeof(k_block_q4_1) == 20, "Q4_1 must match the file layout");
-_Static_assert(sizeof(k_block_q5_0) == 22, "Q5_0 must match the file layout");
-_Static_assert(sizeof(k_block_q5_1) == 24, "Q5_1 must match the file layout");
-_Static_assert(sizeof(k_block_q8_0) == 34, "Q8_0 must match the file layout");
-_Static_assert(sizeof(k_block_q2_k) == 84, "Q2_K must match the file layout");
-_Static_assert(sizeof(k_block_q3_k) == 110, "Q3_K must match the file layout");
-_Static_assert(sizeof(k_block_q4_k) == 144, "Q4_K must match the file layout");
-_Static_assert(sizeof(k_block_q5_k) == 176, "Q5_K must match the file layout");
-_Static_assert(sizeof(k_block_q6_k) == 210, "Q6_K must match the file layout");
 
 static inline float k_float_of_bits(uint32_t bits) {
     float f;
@@ -56,26 +29,71 @@ static inline float k_half(uint16_t h) {
     return k_float_of_bits(k_bits_of_float(magnitude) | special | (uint32_t)(h & 0x8000) << 16);
 }
 
+/* The other way: to nearest even; too large becomes infinity, NaN stays NaN (quiet). */
+static inline uint16_t k_half_of(float f) {
+    const uint32_t bits = k_bits_of_float(f), magnitude = bits & 0x7fffffff;
+    const uint32_t shifted = magnitude - (112u << 23); /* with the exponent of a half */
+    uint32_t normal = (shifted + 0xfff + (shifted >> 13 & 1)) >> 13;
+    normal = normal < 0x7c00 ? normal : 0x7c00;
+    /* Added to 1/2, whose last bit is worth one denormal. */
+    uint32_t tiny = k_bits_of_float(k_float_of_bits(magnitude) + 0.5f) - k_bits_of_float(0.5f);
+    uint32_t h = magnitude < (113u << 23) ? tiny : normal;
+    h = magnitude > 0x7f800000 ? 0x7e00 | (magnitude >> 13 & 0x3ff) : h;
+    return (uint16_t)(h | (bits >> 16 & 0x8000));
+}
+
 static inline float k_bfloat(uint16_t b) { return k_float_of_bits((uint32_t)b << 16); }
 
-/* Scale and minimum of group j (0...7) of a Q4_K or Q5_K block. */
-static inline void k_q4_k_scale(const uint8_t s[12], int j, uint8_t *scale, uint8_t *minimum) {
-    if (j < 4) {
-        *scale = s[j] & 63;
-        *minimum = s[j + 4] & 63;
-    } else {
-        *scale = (uint8_t)((s[j + 4] & 15) | (s[j - 4] >> 6) << 4);
-        *minimum = (uint8_t)((s[j + 4] >> 4) | (s[j] >> 6) << 4);
+#include "formats/grids.h"
+#include "formats/q4_0.h"
+#include "formats/q4_1.h"
+#include "formats/q5_0.h"
+#include "formats/q5_1.h"
+#include "formats/q8_0.h"
+#include "formats/q2_k.h"
+#include "formats/q3_k.h"
+#include "formats/q4_k.h"
+#include "formats/q5_k.h"
+#include "formats/q6_k.h"
+#include "formats/iq2_xxs.h"
+#include "formats/iq2_xs.h"
+#include "formats/iq3_xxs.h"
+#include "formats/iq1_s.h"
+#include "formats/iq4_nl.h"
+#include "formats/iq3_s.h"
+#include "formats/iq2_s.h"
+#include "formats/iq4_xs.h"
+#include "formats/iq1_m.h"
+#include "formats/tq1_0.h"
+#include "formats/tq2_0.h"
+#include "formats/mxfp4.h"
+#include "formats/nvfp4.h"
+#include "formats/q1_0.h"
+#include "formats/q2_0.h"
+
+#define X(id, suffix, name, type, values, bytes, ...) \
+    _Static_assert(sizeof(k_block_##suffix) == bytes, name " must match the file layout");
+K_BLOCK_FORMATS(X)
+#undef X
+
+/* Weights that share a scale; bits of a weight as an integer; whether a minimum is added. For a format that the compiler knows,
+ * constants. */
+#define FACT_OF(type_of_fact, function, fact)                                                             \
+    static inline type_of_fact function(k_format format) {                                                \
+        switch (format) {                                                                                 \
+            K_BLOCK_FORMATS(fact)                                                                         \
+        default: return 0; /* floats have none */                                                         \
+        }                                                                                                 \
     }
-}
-
-/* Weights that share a scale. */
-static inline size_t group_of(k_format format) {
-    return format == K_Q2_K || format == K_Q3_K || format == K_Q6_K ? 16 : 32;
-}
-
-static inline bool has_minimum(k_format format) {
-    return format == K_Q4_1 || format == K_Q5_1 || format == K_Q2_K || format == K_Q4_K || format == K_Q5_K;
-}
+#define GROUP(id, suffix, name, type, values, bytes, group, bits, minimum) case id: return group;
+#define BITS(id, suffix, name, type, values, bytes, group, bits, minimum) case id: return bits;
+#define MINIMUM(id, suffix, name, type, values, bytes, group, bits, minimum) case id: return minimum;
+FACT_OF(size_t, group_of, GROUP)
+FACT_OF(int, bits_of, BITS)
+FACT_OF(bool, has_minimum, MINIMUM)
+#undef FACT_OF
+#undef GROUP
+#undef BITS
+#undef MINIMUM
 
 #endif

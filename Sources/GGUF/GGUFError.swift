@@ -98,7 +98,7 @@ public indirect enum GGUFError: Error, Equatable, Sendable, CustomStringConverti
     case .missingTensor(let name):
       "The tensor '\(name)' is missing: the file is not a model of this kind, or incomplete."
     case .unsupportedFormat(let tensor, let format):
-      "Tensor '\(tensor)' is stored as \(format), which is not supported yet: use a file in another format."
+      "Tensor '\(tensor)' is stored as \(format), which is not a format of weights: use a file in another format."
     case .notMatrix(let tensor, let dimensions):
       "Tensor '\(tensor)' has the dimensions \(dimensions), but a matrix is needed: convert the model again."
     case .inconsistent(let what): "The model contradicts itself: \(what)."

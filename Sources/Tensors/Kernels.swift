@@ -222,6 +222,16 @@ public func transpose(from: Matrix, to: Matrix) {
   k_transpose(to.pointer, from.pointer, from.rows, from.columns)
 }
 
+/// `count` values of a row in `format`, which can be quantised: whole blocks, plainly, the same bytes on every machine. Values
+/// are finite, their scales below 65504.
+public func quantize(
+  _ blocks: UnsafeMutableRawPointer, from values: UnsafePointer<Float>, format: WeightFormat, count: Int
+) {
+  precondition(format.canQuantize, "\(format) is not written")
+  precondition(count.isMultiple(of: format.valuesPerBlock), "\(count) values are not whole blocks of \(format)")
+  k_quantize_row(blocks, values, format.id, count)
+}
+
 /// `count` values of `format`, dequantised as ggml does.
 public func dequantize(
   _ out: UnsafeMutablePointer<Float>, from blocks: UnsafeRawPointer, format: WeightFormat, count: Int

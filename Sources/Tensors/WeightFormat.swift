@@ -1,6 +1,7 @@
 import CKernels
 
-/// A block format of a weight file. The list, names and sizes come from `K_FORMATS` in C; nothing is written twice.
+/// A format of weights in a file. The list, names and sizes come from `K_BLOCK_FORMATS` in C; a format has a constant
+/// here only where Swift code asks for it.
 public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIterable {
   let id: k_format
 
@@ -39,6 +40,12 @@ public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIte
     self = format
   }
 
+  /// The format of this name, `IQ4_XS` for example.
+  public init?(name: String) {
+    guard let format = Self.allCases.first(where: { $0.name == name }) else { return nil }
+    self = format
+  }
+
   /// The format's name in the field, `Q4_K` for example.
   public var name: String { String(cString: k_format_facts(id).name) }
   /// The ggml type id in GGUF files.
@@ -47,6 +54,8 @@ public struct WeightFormat: Hashable, Sendable, CustomStringConvertible, CaseIte
   public var bytesPerBlock: Int { Int(k_format_facts(id).block_bytes) }
   /// True for F32, F16 and BF16, whose products are always float.
   public var isFloat: Bool { valuesPerBlock == 1 }
+  /// True for the formats that `quantize` writes.
+  public var canQuantize: Bool { k_quantizes(id) }
   public var description: String { name }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(id.rawValue) }

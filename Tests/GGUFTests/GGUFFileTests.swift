@@ -64,15 +64,33 @@ struct GGUFFileTests {
     #expect(try [file.floats("a")[0], file.floats("b")[0]] == [5, 6])
   }
 
-  @Test func aLiveTypeWeLackIsListedButNotGiven() throws {
+  @Test func aTypeThatIsNotForWeightsIsListedButNotGiven() throws {
     var handmade = Handmade()
-    handmade.tensors = [.init(name: "w", dimensions: [256], type: 23)]
-    handmade.data = [UInt8](repeating: 0, count: 136)
+    handmade.tensors = [.init(name: "w", dimensions: [256], type: 15)]
+    handmade.data = [UInt8](repeating: 0, count: 292)
     let file = try open(handmade.bytes)
-    #expect(file.tensors[0].formatName == "IQ4_XS")
-    #expect(file.tensors[0].byteCount == 136)
-    #expect(throws: GGUFError.unsupportedFormat(tensor: "w", format: "IQ4_XS")) { try file.weight("w") }
-    #expect(throws: GGUFError.unsupportedFormat(tensor: "w", format: "IQ4_XS")) { try file.floats("w") }
+    #expect(file.tensors[0].formatName == "Q8_K")
+    #expect(file.tensors[0].byteCount == 292)
+    #expect(throws: GGUFError.unsupportedFormat(tensor: "w", format: "Q8_K")) { try file.weight("w") }
+    #expect(throws: GGUFError.unsupportedFormat(tensor: "w", format: "Q8_K")) { try file.floats("w") }
+  }
+
+  /// ggml's type table: id, name, bytes of 256 values.
+  @Test(arguments: [
+    (0, "F32", 1024), (1, "F16", 512), (2, "Q4_0", 144), (3, "Q4_1", 160), (6, "Q5_0", 176), (7, "Q5_1", 192),
+    (8, "Q8_0", 272), (10, "Q2_K", 84), (11, "Q3_K", 110), (12, "Q4_K", 144), (13, "Q5_K", 176), (14, "Q6_K", 210),
+    (16, "IQ2_XXS", 66), (17, "IQ2_XS", 74), (18, "IQ3_XXS", 98), (19, "IQ1_S", 50), (20, "IQ4_NL", 144),
+    (21, "IQ3_S", 110), (22, "IQ2_S", 82), (23, "IQ4_XS", 136), (29, "IQ1_M", 56), (30, "BF16", 512),
+    (34, "TQ1_0", 54), (35, "TQ2_0", 66), (39, "MXFP4", 136), (40, "NVFP4", 144), (41, "Q1_0", 36), (42, "Q2_0", 72),
+  ])
+  func everyFormatOfWeightsIsGiven(id: UInt32, name: String, bytes: Int) throws {
+    var handmade = Handmade()
+    handmade.tensors = [.init(name: "w", dimensions: [256], type: id)]
+    handmade.data = [UInt8](repeating: 0, count: bytes)
+    let file = try open(handmade.bytes)
+    #expect(file.tensors[0].formatName == name)
+    #expect(try file.weight("w").bytes.count == bytes)
+    #expect(try file.floats("w").count == 256)
   }
 
   @Test func wrongWishesAreNamed() throws {

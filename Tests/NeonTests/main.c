@@ -171,7 +171,7 @@ static void products(k_context c, k_context scalar) {
                 const size_t rows = sizes[s][0], outputs = sizes[s][1], count = sizes[s][2];
                 const size_t values = k_format_facts(format).block_values;
                 linear(c, scalar, format, rows, outputs, (values == 1 ? 7 : values) * count, fill);
-                if (values < 256) linear(c, scalar, format, rows, outputs, 256 + (values == 1 ? 3 : 32) * count, fill);
+                if (values < 256) linear(c, scalar, format, rows, outputs, 256 + (values == 1 ? 3 : values) * count, fill);
             }
 }
 

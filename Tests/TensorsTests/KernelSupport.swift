@@ -31,8 +31,8 @@ func kernels(_ table: String, threads: Int = 1) -> Kernels { Kernels(table: tabl
 func columns(_ blocks: Int, of format: WeightFormat) -> [Int] {
   switch format.valuesPerBlock {
   case 1: [7 * blocks, 64 * blocks, 259]
-  case 32: [32 * blocks, 256 + 32 * blocks, 576]
-  default: [256 * blocks]
+  case 256: [256 * blocks]
+  case let block: [block * blocks, 256 + block * blocks, 512 + block]
   }
 }
 
@@ -55,6 +55,8 @@ func activations(_ rows: Int, _ columns: Int, odd: Bool) -> [Float] {
   }
   return x
 }
+
+func named(_ format: String) -> WeightFormat { WeightFormat(name: format)! }
 
 /// A value no kernel computes; it stands behind outputs and must still stand there afterwards.
 let guardValue: Float = -98765.4321
@@ -126,8 +128,6 @@ struct Blocks {
   enum Kind: CaseIterable { case random, allOnes, highest, lowest, zeroScale, denormalScale, infiniteScale, nanScale }
 
   let view: WeightView
-  /// At least the largest |scale · integer| + |minimum| of any weight, for finite scales.
-  let magnitude: Double
 
   init(_ format: WeightFormat, _ rows: Int, _ columns: Int, _ kind: Kind = .random, seed: UInt64 = 1) {
     var random = Seeded(seed)
@@ -150,35 +150,46 @@ struct Blocks {
         let byte = UInt8.random(in: 0...255, using: &random)
         bytes[at + i] = extreme && kind == .highest ? 255 : extreme && kind == .lowest ? 128 : byte
       }
-      for field in Self.halves(format) {
-        let ordinary: UInt16 =
-          format == .bf16
-          ? UInt16.random(in: 0x3c00...0x3f00, using: &random) : UInt16.random(in: 0x2000...0x2fff, using: &random)
-        let sign: UInt16 = Bool.random(using: &random) ? 0x8000 : 0
-        let half = extreme ? Self.half(kind, format) : nil
-        bytes.storeBytes(of: half ?? (ordinary | sign), toByteOffset: at + field, as: UInt16.self)
+      switch format.name {
+      case "MXFP4":
+        bytes[at] = (extreme ? Self.exponent(kind) : nil) ?? UInt8.random(in: 110...124, using: &random)
+      case "NVFP4":
+        for group in 0..<4 {
+          bytes[at + group] = (extreme ? Self.smallFloat(kind) : nil) ?? UInt8.random(in: 1...0x40, using: &random)
+        }
+      case "IQ1_M":  // in the upper nibbles of four words
+        let half = (extreme ? Self.half(kind, format) : nil) ?? UInt16.random(in: 0x2000...0x2fff, using: &random)
+        for word in 0..<4 {
+          let byte = at + 49 + 2 * word
+          bytes[byte] = bytes[byte] & 15 | UInt8(half >> (4 * word) & 15) << 4
+        }
+      default:
+        for field in Self.halves(format) {
+          let ordinary: UInt16 =
+            format == .bf16
+            ? UInt16.random(in: 0x3c00...0x3f00, using: &random) : UInt16.random(in: 0x2000...0x2fff, using: &random)
+          let sign: UInt16 = Bool.random(using: &random) ? 0x8000 : 0
+          let half = extreme ? Self.half(kind, format) : nil
+          bytes.storeBytes(of: half ?? (ordinary | sign), toByteOffset: at + field, as: UInt16.self)
+        }
       }
     }
     view = WeightView(
       name: "\(format)", format: format, rows: rows, columns: columns, bytes: UnsafeRawBufferPointer(bytes),
       owner: memory)
-    // Halves are below 2^-3; then scale · integer (+ minimum).
-    magnitude =
-      switch format {
-      case .f32, .bf16: 1
-      case .f16: 0.125
-      case .q4_0: 0.125 * 8
-      case .q4_1: 0.125 * 16
-      case .q5_0: 0.125 * 16
-      case .q5_1: 0.125 * 32
-      case .q8_0: 0.125 * 128
-      case .q2_K: 0.125 * 15 * 4
-      case .q3_K: 0.125 * 32 * 4
-      case .q4_K: 0.125 * 63 * 16
-      case .q5_K: 0.125 * 63 * 32
-      case .q6_K: 0.125 * 128 * 32
-      default: preconditionFailure("\(format) needs a magnitude")
-      }
+  }
+
+  /// At least the largest |scale · integer| + |minimum| of any weight, for `random` blocks.
+  var magnitude: Double {
+    switch view.format {
+    // Halves are below 2^-3; then scale · integer + minimum.
+    case .q4_1: 0.125 * 16
+    case .q5_1: 0.125 * 32
+    case .q2_K: 0.125 * 15 * 4
+    case .q4_K: 0.125 * 63 * 16
+    case .q5_K: 0.125 * 63 * 32
+    default: values.map { Double(abs($0)) }.max()!
+    }
   }
 
   /// The weights as floats, by `dequantize`, which has its own test.
@@ -190,12 +201,13 @@ struct Blocks {
 
   /// Where the float16 (or bfloat16) fields of a block are.
   private static func halves(_ format: WeightFormat) -> [Int] {
-    switch format {
-    case .q4_1, .q5_1, .q4_K, .q5_K: [0, 2]
-    case .q2_K: [80, 82]
-    case .q3_K: [108]
-    case .q6_K: [208]
-    case .f32: []
+    switch format.name {
+    case "Q4_1", "Q5_1", "Q4_K", "Q5_K": [0, 2]
+    case "Q2_K": [80, 82]
+    case "Q3_K": [108]
+    case "Q6_K": [208]
+    case "TQ1_0": [52]
+    case "TQ2_0": [64]
     default: [0]
     }
   }
@@ -208,6 +220,27 @@ struct Blocks {
     case .zeroScale: -0.0
     case .denormalScale: .leastNonzeroMagnitude
     case .infiniteScale: -.infinity
+    }
+  }
+
+  /// Of MXFP4, which has neither zero nor infinity; nil for an ordinary one.
+  private static func exponent(_ kind: Kind) -> UInt8? {
+    switch kind {
+    case .highest, .lowest: nil
+    case .zeroScale: 0
+    case .denormalScale: 1
+    case .random, .allOnes, .nanScale, .infiniteScale: 255
+    }
+  }
+
+  /// Of NVFP4; nil for an ordinary one.
+  private static func smallFloat(_ kind: Kind) -> UInt8? {
+    switch kind {
+    case .highest, .lowest: nil
+    case .zeroScale: 0
+    case .denormalScale: 1
+    case .random, .allOnes, .nanScale: 0x7f
+    case .infiniteScale: 0xff
     }
   }
 

@@ -33,7 +33,9 @@ func linearEqualsScalar(table: String, format: WeightFormat) {
   }
 }
 
-@Test(arguments: Kernels.available, [WeightFormat.q8_0, .q4_1, .q5_0, .q2_K, .q4_K, .q6_K, .f16])
+@Test(
+  arguments: Kernels.available,
+  [WeightFormat.q8_0, .q4_1, .q5_0, .q2_K, .q4_K, .q6_K, .f16, named("IQ2_S"), named("MXFP4")])
 func noResultDependsOnThreadsOrNeighbours(table: String, format: WeightFormat) {
   // Large enough that the seven panels are shared between the threads.
   let (rows, outputs, n) = (160, 200, 1536)

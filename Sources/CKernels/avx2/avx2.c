@@ -18,29 +18,17 @@ enum { TOKENS = 4 };
 
 typedef __m256i partial;
 
-/* Bits of a weight in its format. Formats not named here count as eight: right for all, only slower. */
-K_INLINE int weight_bits(k_format format) {
-    switch (format) {
-    case K_Q2_K: return 2;
-    case K_Q3_K: return 3;
-    case K_Q4_0: case K_Q4_1: case K_Q4_K: return 4;
-    case K_Q5_0: case K_Q5_1: case K_Q5_K: return 5;
-    case K_Q6_K: return 6;
-    default: return 8;
-    }
-}
-
 /* A word adds two products to each 16-bit sum, the activation being at most 127: 16 * 15 * 127, 8 * 31 * 127, 4 * 63 * 127
  * and 2 * 128 * 127 are below 2^15. */
 K_INLINE int most_words(k_format format) {
-    const int bits = weight_bits(format);
+    const int bits = bits_of(format);
     return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
 }
 
-/* Bytes are multiplied without a sign, so weights below eight bits are held without one. */
+/* Bytes are multiplied without a sign, so weights of few bits are held without one. */
 K_INLINE int zero_point(k_format format, k_integers kind) {
-    const int bits = weight_bits(format);
-    return kind == K_INT16 || bits == 8 || has_minimum(format) ? 0 : 1 << (bits - 1);
+    const int bits = bits_of(format);
+    return kind == K_INT16 || bits > 6 || has_minimum(format) ? 0 : 1 << (bits - 1);
 }
 
 /* A run of one word has weights with a sign, which moves to the activation. */

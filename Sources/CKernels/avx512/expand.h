@@ -4,7 +4,27 @@
  * The packed dwords of 16 rows are transposed first; then an AND, or a shift and an AND, gives the words. */
 #include "transpose.h"
 
-/* Values expanded together, so that no byte is read twice; and what is taken from every weight. */
+/* Formats that have a way of their own below. */
+#define EXPANDED(X)                                                            \
+    X(K_Q4_0) X(K_Q4_1) X(K_Q5_0) X(K_Q5_1) X(K_Q8_0)                          \
+    X(K_Q2_K) X(K_Q3_K) X(K_Q4_K) X(K_Q5_K) X(K_Q6_K)                          \
+    X(K_IQ4_NL) X(K_IQ4_XS) X(K_MXFP4)
+
+/* All others are widened row by row first, and share one way for each size of a group: these stand for them where the compiler is
+ * to know a format. */
+#define WIDENED_16 K_IQ2_XS
+#define WIDENED_32 K_IQ2_XXS
+
+K_INLINE bool expands(k_format format) {
+    switch (format) {
+#define X(id) case id:
+        EXPANDED(X) return true;
+#undef X
+    default: return false;
+    }
+}
+
+/* Values expanded together, so that no byte is read twice; and what is added to every weight. */
 K_INLINE int unit_of(k_format format) {
     switch (format) {
     case K_Q2_K: case K_Q3_K: case K_Q6_K: return 128;
@@ -14,14 +34,7 @@ K_INLINE int unit_of(k_format format) {
 }
 
 K_INLINE int zero_point(k_format format) {
-    switch (format) {
-    case K_Q4_0: return 8;
-    case K_Q5_0: return 16;
-    case K_Q8_0: return 128;
-    case K_Q3_K: return 4;
-    case K_Q6_K: return 32;
-    default: return 0;
-    }
+    return !expands(format) ? 128 : has_minimum(format) ? 0 : 1 << (bits_of(format) - 1);
 }
 
 K_INLINE __m512i bits(__m512i v, int shift, int mask) {
@@ -54,6 +67,16 @@ K_INLINE __m512i spread(__m512i v, int byte) {
     return _mm512_shuffle_epi8(v, _mm512_add_epi8(first, _mm512_set1_epi8((char)byte)));
 }
 
+/* 32 nibbles at `offset`, each an index of a value. */
+K_INLINE void words_of_indices(word_sink words, const uint8_t *const row[16], size_t offset, const int8_t values[16], int zero) {
+    const __m128i table = _mm_add_epi8(_mm_loadu_si128((const void *)values), _mm_set1_epi8((char)zero));
+    __m512i v[4];
+    load_lanes(v, row, offset);
+#pragma clang loop unroll(full)
+    for (int c = 0; c < 8; c++)
+        put(words, c, _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), nibbles(v[c % 4], c / 4)));
+}
+
 /* A block of Q5_0 or Q5_1: the dword at `qh` has the fifth bits of 32 values, whose nibbles follow. */
 K_INLINE void words_of_five_bits(word_sink words, const uint8_t *const row[16], size_t qh) {
     __m512i v[4], fifth[4];
@@ -66,7 +89,7 @@ K_INLINE void words_of_five_bits(word_sink words, const uint8_t *const row[16], 
     }
 }
 
-/* One unit of 16 rows: unit / 4 words. `row` points at the chunk, `u` counts units. */
+/* One unit of 16 rows: unit / 4 words. `row` points at the chunk, or at what it was widened to; `u` counts units. */
 K_INLINE void expand_unit(word_sink words, const uint8_t *const row[16], size_t u, k_format format) {
     __m512i v[8], high[8];
     switch (format) {
@@ -80,7 +103,7 @@ K_INLINE void expand_unit(word_sink words, const uint8_t *const row[16], size_t 
     case K_Q5_0: words_of_five_bits(words, row, u * sizeof(k_block_q5_0) + offsetof(k_block_q5_0, qh)); break;
     case K_Q5_1: words_of_five_bits(words, row, u * sizeof(k_block_q5_1) + offsetof(k_block_q5_1, qh)); break;
     case K_Q2_K:
-    case K_Q3_K: /* half a block, four groups of 32 in the same bytes; see q2_k_value and q3_k_value */
+    case K_Q3_K: /* half a block, four groups of 32 in the same bytes; see q2_k.h and q3_k.h */
         load_wide_lanes(v, row, (format == K_Q2_K ? offsetof(k_block_q2_k, qs) : offsetof(k_block_q3_k, qs)) + 32 * u);
         if (format == K_Q3_K) load_wide_lanes(high, row, offsetof(k_block_q3_k, qh));
 #pragma clang loop unroll(full)
@@ -104,7 +127,7 @@ K_INLINE void expand_unit(word_sink words, const uint8_t *const row[16], size_t 
             put(words, c, add_bit(nibbles(v[c % 8], c / 8), high[c % 8], fifth, 16));
         }
         break;
-    case K_Q6_K: /* half a block; groups g and g + 2 share their bytes; see q6_k_value */
+    case K_Q6_K: /* half a block; groups g and g + 2 share their bytes */
         load_wide_lanes(high, row, offsetof(k_block_q6_k, qh) + 32 * u);
 #pragma clang loop unroll(full)
         for (int g = 0; g < 2; g++) {
@@ -124,7 +147,20 @@ K_INLINE void expand_unit(word_sink words, const uint8_t *const row[16], size_t 
 #pragma clang loop unroll(full)
         for (int c = 0; c < 8; c++) put(words, c, _mm512_xor_si512(v[c], _mm512_set1_epi8(-128)));
         break;
-    case K_F32: case K_F16: case K_BF16: case K_FORMAT_COUNT: break; /* floats have no integers */
+    case K_IQ4_NL:
+        words_of_indices(words, row, u * sizeof(k_block_iq4_nl) + offsetof(k_block_iq4_nl, qs), k_iq4_values, zero_point(format));
+        break;
+    case K_IQ4_XS:
+        words_of_indices(words, row, offsetof(k_block_iq4_xs, qs) + 16 * u, k_iq4_values, zero_point(format));
+        break;
+    case K_MXFP4:
+        words_of_indices(words, row, u * sizeof(k_block_mxfp4) + offsetof(k_block_mxfp4, qs), k_fp4_values, zero_point(format));
+        break;
+    default: /* widened */
+        load_wide_lanes(v, row, offsetof(integers, w) + 32 * u);
+#pragma clang loop unroll(full)
+        for (int c = 0; c < 8; c++) put(words, c, _mm512_xor_si512(v[c], _mm512_set1_epi8(-128)));
+        break;
     }
 }
 
@@ -144,6 +180,11 @@ K_INLINE void load_halves(__m512 *out, const uint8_t *const row[16], size_t offs
     }
 }
 
+/* out[i] = float i at row[r] + offset, for i below count, at most 16; those after it up to a multiple of four are read, too. */
+K_INLINE void load_floats(__m512 *out, const uint8_t *const row[16], size_t offset, size_t count) {
+    for (size_t i = 0; i < count; i += 4) load_lanes((__m512i *)out + i, row, offset + i * sizeof(float));
+}
+
 K_INLINE __m512 scaled(__m512 d, __m512i scale) { return _mm512_mul_ps(d, _mm512_cvtepi32_ps(scale)); }
 K_INLINE __m512 negated(__m512 v) { return _mm512_xor_ps(v, _mm512_set1_ps(-0.0f)); }
 
@@ -160,7 +201,7 @@ K_INLINE void scales_q2_k(unit_scales *to, const uint8_t *const row[16]) {
     }
 }
 
-/* The last 16 bytes of the block are two of qs, the twelve of the scales, and d; see q3_k_scale. */
+/* The last 16 bytes of the block are two of qs, the twelve of the scales, and d. */
 K_INLINE void scales_q3_k(unit_scales *to, const uint8_t *const row[16]) {
     __m512i tail[4], part[3];
     load_lanes(tail, row, sizeof(k_block_q3_k) - 16);
@@ -175,7 +216,7 @@ K_INLINE void scales_q3_k(unit_scales *to, const uint8_t *const row[16]) {
     }
 }
 
-/* Q4_K and Q5_K: d and dmin, then the twelve bytes of scales and minima; see k_q4_k_scale. */
+/* Q4_K and Q5_K: d and dmin, then the twelve bytes of scales and minima; see read_six_bits. */
 K_INLINE void scales_q4_k(unit_scales *to, const uint8_t *const row[16]) {
     const __m512i six = _mm512_set1_epi32(63), four = _mm512_set1_epi32(15), two = _mm512_set1_epi32(48);
     __m512i head[4];
@@ -211,7 +252,26 @@ K_INLINE void scales_q6_k(unit_scales *to, const uint8_t *const row[16]) {
     }
 }
 
-/* The scales of n values. */
+/* d and the upper bits of the scales, then the lower ones. */
+K_INLINE void scales_iq4_xs(unit_scales *to, const uint8_t *const row[16]) {
+    __m512i head[4];
+    load_lanes(head, row, 0);
+#pragma clang loop unroll(full)
+    for (int g = 0; g < 8; g++) {
+        __m512i six = _mm512_or_si512(bits(head[1], 4 * g, 15), _mm512_slli_epi32(bits(head[0], 16 + 2 * g, 3), 4));
+        to->scale[g] = scaled(low_halves(head[0]), _mm512_sub_epi32(six, _mm512_set1_epi32(32)));
+    }
+}
+
+K_INLINE void scales_mxfp4(unit_scales *to, const uint8_t *const row[16], size_t count) {
+    for (size_t b = 0; b < count; b++) {
+        float powers[16];
+        for (size_t r = 0; r < 16; r++) powers[r] = k_half_of_power(row[r][b * sizeof(k_block_mxfp4)]);
+        to->scale[b] = _mm512_loadu_ps(powers);
+    }
+}
+
+/* The scales of n values; `row` as in expand_unit. */
 K_INLINE void load_scales(unit_scales *to, const uint8_t *const row[16], k_format format, size_t n) {
     switch (format) {
     case K_Q4_0: load_halves(to->scale, row, 0, sizeof(k_block_q4_0), n / 32); break;
@@ -229,6 +289,11 @@ K_INLINE void load_scales(unit_scales *to, const uint8_t *const row[16], k_forma
     case K_Q3_K: scales_q3_k(to, row); break;
     case K_Q4_K: case K_Q5_K: scales_q4_k(to, row); break;
     case K_Q6_K: scales_q6_k(to, row); break;
-    case K_F32: case K_F16: case K_BF16: case K_FORMAT_COUNT: break; /* floats have no scales */
+    case K_IQ4_NL: load_halves(to->scale, row, 0, sizeof(k_block_iq4_nl), n / 32); break;
+    case K_IQ4_XS: scales_iq4_xs(to, row); break;
+    case K_MXFP4: scales_mxfp4(to, row, n / 32); break;
+    default:
+        load_floats(to->scale, row, offsetof(integers, scale), n / group_of(format));
+        load_floats(to->minimum, row, offsetof(integers, minimum), n / group_of(format));
     }
 }

@@ -73,13 +73,26 @@ K_INLINE __m512i excess(k_activations x, int t, int g, k_format format) {
 
 /* acc after group g of the chunk. */
 K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum, k_activations x, int t, int g,
-                          k_format format) {
+                          k_format format, bool has_minimum) {
     const int block = t * (K_CHUNK / K_ACT_BLOCK) + g * group_values(format) / K_ACT_BLOCK;
     __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[block]));
     acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, acc);
-    if (!has_minimum(format)) return acc;
+    if (!has_minimum) return acc;
     float x_sum = group_values(format) == 32 ? x.sum[block] : (float)x.total[t * (K_CHUNK / 16) + g] * x.scale[block];
     return _mm512_fmadd_ps(_mm512_set1_ps(x_sum), minimum, acc);
+}
+
+/* ---- Formats without a way of their own ---- */
+
+/* Whether minima are added: a constant for the compiler, unless `format` stands for others. */
+K_INLINE bool adds_minimum(const k_product *p, k_format format) { return has_minimum(expands(format) ? format : p->format); }
+
+/* Widens n values of 16 rows that `row` points at, and lets it point at the results. */
+static void widen_rows(integers to[16], const uint8_t *row[16], k_format format, size_t n) {
+    for (size_t r = 0; r < 16; r++) {
+        widen(&to[r], row[r], format, n);
+        row[r] = (const uint8_t *)&to[r];
+    }
 }
 
 /* ---- Few tokens ---- */
@@ -88,8 +101,10 @@ K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum,
  * are fetched. */
 K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], const uint8_t *next, size_t o,
                            __mmask16 lanes, k_format format, k_integers kind, int tokens) {
-    const k_format_info facts = k_format_facts(format);
+    const k_format_info facts = k_format_facts(p->format);
     const int unit = unit_of(format), group = group_values(format), group_words = group / 4;
+    const bool minimum = adds_minimum(p, format);
+    integers widened[16];
     __m512 acc[DIRECT];
 #pragma clang loop unroll(full)
     for (int i = 0; i < tokens; i++) acc[i] = _mm512_setzero_ps();
@@ -99,6 +114,7 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
         const size_t unit_bytes = (size_t)unit * facts.block_bytes / facts.block_values;
         const uint8_t *row[16];
         for (size_t r = 0; r < 16; r++) row[r] = start[r] + offset;
+        if (!expands(format)) widen_rows(widened, row, p->format, n);
         const k_activations x = k_activations_at(p->x, 0, first);
         unit_scales scales;
         load_scales(&scales, row, format, n);
@@ -116,7 +132,8 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
                     for (int w = 0; w < group_words; w++)
                         sum = add_word(sum, words[g * group_words + w], x, i, in_chunk * group_words + w, kind, false);
                     if (zero_point(format)) sum = _mm512_sub_epi32(sum, excess(x, i, in_chunk, format));
-                    acc[i] = add_group(acc[i], sum, scales.scale[in_chunk], scales.minimum[in_chunk], x, i, in_chunk, format);
+                    acc[i] = add_group(acc[i], sum, scales.scale[in_chunk], scales.minimum[in_chunk], x, i, in_chunk, format,
+                                       minimum);
                 }
             }
         }
@@ -134,10 +151,12 @@ typedef struct {
 } panel;
 
 /* In int16 the zero point is taken from the bytes, in int8 from the sums. */
-K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
+K_INLINE void expand(panel *to, const k_product *p, const uint8_t *row[K_PANEL], size_t n, k_format format, k_integers kind) {
     const int unit = unit_of(format);
     const char zero = (char)(kind == K_INT16 ? zero_point(format) : 0);
+    integers widened[16];
     for (size_t h = 0; h < 2; h++) {
+        if (!expands(format)) widen_rows(widened, row + 16 * h, p->format, n);
         load_scales(&to->scales[h], row + 16 * h, format, n);
         for (size_t u = 0; u < n / (size_t)unit; u++)
             expand_unit((word_sink){&to->words[u * (size_t)(unit / 4)][h], 2, zero}, row + 16 * h, u, format);
@@ -155,8 +174,8 @@ K_INLINE void fetch_lines(fetch *f) {
 }
 
 /* sums [tokens][32] += n values of the panel times the tokens. */
-K_INLINE void tile(float *sums, const panel *w, k_activations x, size_t n, bool start, fetch *ahead,
-                   k_format format, k_integers kind, int tokens) {
+K_INLINE void tile(float *sums, const panel *w, k_activations x, size_t n, bool start, fetch *ahead, k_format format,
+                   bool minimum, k_integers kind, int tokens) {
     const int group = group_values(format), words = group / 4, zero = zero_point(format);
     __m512 acc[TOKENS][2];
 #pragma clang loop unroll(full)
@@ -183,7 +202,7 @@ K_INLINE void tile(float *sums, const panel *w, k_activations x, size_t n, bool 
             for (int h = 0; h < 2; h++) {
                 sum[t][h] = _mm512_sub_epi32(sum[t][h], more);
                 acc[t][h] = add_group(acc[t][h], sum[t][h], w->scales[h].scale[g], w->scales[h].minimum[g], x, t, g,
-                                      format);
+                                      format, minimum);
             }
         }
     }
@@ -196,12 +215,13 @@ K_INLINE void tile(float *sums, const panel *w, k_activations x, size_t n, bool 
 K_INLINE void panel_tokens(const k_product *p, const panel *w, float *sums, size_t begin, size_t end, size_t first,
                            size_t n, fetch ahead, k_format format, k_integers kind) {
     const size_t tiles = (end - begin + TOKENS - 1) / TOKENS, groups = n / (size_t)group_values(format);
+    const bool minimum = adds_minimum(p, format);
     ahead.step = 1 + (size_t)(ahead.end - ahead.at) / 64 / (tiles * groups);
     for (size_t i = 0; i < tiles; i++) { /* tiles of about the same size */
         const size_t t = begin + (end - begin) * i / tiles, tokens = begin + (end - begin) * (i + 1) / tiles - t;
         const k_activations x = k_activations_at(p->x, t, first);
         float *to = sums + (t - begin) * K_PANEL;
-#define TILE(tokens) case tokens: tile(to, w, x, n, first == 0, &ahead, format, kind, tokens); break
+#define TILE(tokens) case tokens: tile(to, w, x, n, first == 0, &ahead, format, minimum, kind, tokens); break
         switch (tokens) {
             TILE(1); TILE(2); TILE(3); TILE(4); TILE(5); TILE(6);
         }
@@ -214,7 +234,7 @@ K_INLINE void panel_tokens(const k_product *p, const panel *w, float *sums, size
 /* Outputs of panels [begin, end). While one panel is multiplied, the next is fetched in the order in which it lies; few
  * tokens wait for the first, for they would be slower than memory without that. */
 K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_format format, k_integers kind) {
-    const k_format_info facts = k_format_facts(format);
+    const k_format_info facts = k_format_facts(p->format);
     const size_t row_bytes = p->n_in / facts.block_values * facts.block_bytes;
     const uint8_t *row[K_PANEL];
     panel w;
@@ -242,7 +262,7 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
                 const size_t bytes = n / facts.block_values * facts.block_bytes;
                 const fetch ahead = {next + K_PANEL * offset, next + K_PANEL * (offset + bytes), 0};
                 row_pointers(row, p->w + o * row_bytes + offset, row_bytes, outputs);
-                expand(&w, row, n, format, kind);
+                expand(&w, p, row, n, format, kind);
                 panel_tokens(p, &w, sums, t, last, first, n, ahead, format, kind);
             }
             for (size_t i = t; i < last; i++)
@@ -253,27 +273,27 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
     }
 }
 
-/* One function for each format and kind, so that the compiler sees both. */
-#define X(id, name, type, values, bytes)                                                                             \
+/* One function for each kind and way to expand, so that the compiler sees both. */
+#define X(id)                                                                                                        \
     static void int16_##id(const k_product *p, size_t begin, size_t end) { linear_format(p, begin, end, id, K_INT16); } \
     static void int8_##id(const k_product *p, size_t begin, size_t end) { linear_format(p, begin, end, id, K_INT8); }
-K_BLOCK_FORMATS(X)
+EXPANDED(X) X(WIDENED_16) X(WIDENED_32)
 #undef X
 
 static void linear_int16(const k_product *p, size_t begin, size_t end) {
     switch (p->format) {
-#define X(id, name, type, values, bytes) case id: int16_##id(p, begin, end); break;
-        K_BLOCK_FORMATS(X)
+#define X(id) case id: int16_##id(p, begin, end); break;
+        EXPANDED(X)
 #undef X
-    default: break; /* floats have no integers */
+    default: group_of(p->format) == 16 ? int16_WIDENED_16(p, begin, end) : int16_WIDENED_32(p, begin, end);
     }
 }
 
 static void linear_int8(const k_product *p, size_t begin, size_t end) {
     switch (p->format) {
-#define X(id, name, type, values, bytes) case id: int8_##id(p, begin, end); break;
-        K_BLOCK_FORMATS(X)
+#define X(id) case id: int8_##id(p, begin, end); break;
+        EXPANDED(X)
 #undef X
-    default: break; /* floats have no integers */
+    default: group_of(p->format) == 16 ? int8_WIDENED_16(p, begin, end) : int8_WIDENED_32(p, begin, end);
     }
 }

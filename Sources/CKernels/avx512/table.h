@@ -2,6 +2,7 @@
  * become registers here. Included once for each set of dot products: see integers.h. */
 #include "../scalar/dequantize.h"
 #include "../scalar/rows.h"
+#include "../scalar/widen.h"
 #include "integers.h"
 #include "../scalar/backward.h"
 #include "backward.h"
@@ -10,9 +11,6 @@
 #include "outer.h"
 #include "peaks.h"
 #include "../scalar/pages.h" /* after halves.h */
-
-/* Every block format is in expand.h. */
-static bool expands(k_format format) { return k_format_facts(format).block_values > 1; }
 
 #define K_AVX512_TABLE(title)                                                \
     {                                                                        \

@@ -21,29 +21,41 @@
 
 /* ---- Formats -------------------------------------------------------------------------------- */
 
-/* enum case, name in the file, type id in the file, values per block, bytes per block */
-#define K_FLOAT_FORMATS(X)           \
-    X(K_F32,  "F32",   0,   1,   4)  \
-    X(K_F16,  "F16",   1,   1,   2)  \
-    X(K_BF16, "BF16", 30,   1,   2)
-
-#define K_BLOCK_FORMATS(X)           \
-    X(K_Q4_0, "Q4_0",  2,  32,  18)  \
-    X(K_Q4_1, "Q4_1",  3,  32,  20)  \
-    X(K_Q5_0, "Q5_0",  6,  32,  22)  \
-    X(K_Q5_1, "Q5_1",  7,  32,  24)  \
-    X(K_Q8_0, "Q8_0",  8,  32,  34)  \
-    X(K_Q2_K, "Q2_K", 10, 256,  84)  \
-    X(K_Q3_K, "Q3_K", 11, 256, 110)  \
-    X(K_Q4_K, "Q4_K", 12, 256, 144)  \
-    X(K_Q5_K, "Q5_K", 13, 256, 176)  \
-    X(K_Q6_K, "Q6_K", 14, 256, 210)
-
-#define K_FORMATS(X) K_FLOAT_FORMATS(X) K_BLOCK_FORMATS(X)
+/* Formats of blocks. A line here and a file in formats/ make a format work everywhere: see CONTRIBUTING.md.
+ *
+ * enum case, its functions' name, name and type id in the file, values and bytes of a block; then what a weight is, as an
+ * integer: how many share a scale, bits, and whether a minimum is added (else it has a sign) */
+#define K_BLOCK_FORMATS(X)                                        \
+    X(K_Q4_0,    q4_0,    "Q4_0",     2,  32,  18, 32, 4, false)  \
+    X(K_Q4_1,    q4_1,    "Q4_1",     3,  32,  20, 32, 4, true)   \
+    X(K_Q5_0,    q5_0,    "Q5_0",     6,  32,  22, 32, 5, false)  \
+    X(K_Q5_1,    q5_1,    "Q5_1",     7,  32,  24, 32, 5, true)   \
+    X(K_Q8_0,    q8_0,    "Q8_0",     8,  32,  34, 32, 8, false)  \
+    X(K_Q2_K,    q2_k,    "Q2_K",    10, 256,  84, 16, 2, true)   \
+    X(K_Q3_K,    q3_k,    "Q3_K",    11, 256, 110, 16, 3, false)  \
+    X(K_Q4_K,    q4_k,    "Q4_K",    12, 256, 144, 32, 4, true)   \
+    X(K_Q5_K,    q5_k,    "Q5_K",    13, 256, 176, 32, 5, true)   \
+    X(K_Q6_K,    q6_k,    "Q6_K",    14, 256, 210, 16, 6, false)  \
+    X(K_IQ2_XXS, iq2_xxs, "IQ2_XXS", 16, 256,  66, 32, 7, false)  \
+    X(K_IQ2_XS,  iq2_xs,  "IQ2_XS",  17, 256,  74, 16, 7, false)  \
+    X(K_IQ3_XXS, iq3_xxs, "IQ3_XXS", 18, 256,  98, 32, 7, false)  \
+    X(K_IQ1_S,   iq1_s,   "IQ1_S",   19, 256,  50, 32, 5, false)  \
+    X(K_IQ4_NL,  iq4_nl,  "IQ4_NL",  20,  32,  18, 32, 8, false)  \
+    X(K_IQ3_S,   iq3_s,   "IQ3_S",   21, 256, 110, 32, 5, false)  \
+    X(K_IQ2_S,   iq2_s,   "IQ2_S",   22, 256,  82, 16, 7, false)  \
+    X(K_IQ4_XS,  iq4_xs,  "IQ4_XS",  23, 256, 136, 32, 8, false)  \
+    X(K_IQ1_M,   iq1_m,   "IQ1_M",   29, 256,  56, 16, 5, false)  \
+    X(K_TQ1_0,   tq1_0,   "TQ1_0",   34, 256,  54, 32, 3, false)  \
+    X(K_TQ2_0,   tq2_0,   "TQ2_0",   35, 256,  66, 32, 3, false)  \
+    X(K_MXFP4,   mxfp4,   "MXFP4",   39,  32,  17, 32, 5, false)  \
+    X(K_NVFP4,   nvfp4,   "NVFP4",   40,  64,  36, 16, 5, false)  \
+    X(K_Q1_0,    q1_0,    "Q1_0",    41, 128,  18, 32, 2, false)  \
+    X(K_Q2_0,    q2_0,    "Q2_0",    42,  64,  18, 32, 3, false)
 
 typedef enum {
-#define X(id, name, type, values, bytes) id,
-    K_FORMATS(X)
+    K_F32, K_F16, K_BF16, /* single values */
+#define X(id, ...) id,
+    K_BLOCK_FORMATS(X)
 #undef X
     K_FORMAT_COUNT
 } k_format;
@@ -60,6 +72,14 @@ k_format_info k_format_facts(k_format format);
 
 /* out[0..n) = the values of n / block_values blocks, as ggml's dequantise gives them. Single thread. */
 void k_dequantize(float *out, const void *blocks, k_format format, size_t n);
+
+/* Whether k_quantize_row writes the format: Q4_0, Q8_0 and Q2_K to Q6_K. */
+bool k_quantizes(k_format format);
+
+/* blocks = n values of a row, whole blocks, in a format that is written; plainly: a group's scale reaches its greatest magnitude,
+ * or its least and greatest value with a minimum, and every integer is the nearest. The same bytes everywhere. Single thread.
+ * x is finite, and its scales are below 65504. */
+void k_quantize_row(void *blocks, const float *x, k_format format, size_t n);
 
 /* ---- Context: which table, how many threads. No other state anywhere. ----------------------- */
 
@@ -121,11 +141,11 @@ typedef struct {
 /* y[t, o] = sum over i of x[t, i] * w[o, i], activations as integers, weights of a block format,
  * for each of `count` outputs, with one fork for all of them. n_in is a multiple of every format's block.
  *
- * For each group g of weights with one scale (32 values; 16 for Q2_K, Q3_K, Q6_K), ascending:
+ * For each group g of weights with one scale (32 or 16 values: see the list), ascending:
  *     acc = fma((float)(exact integer dot), w_scale[g] * x_scale[block], acc)
  * and, for formats with a minimum, then  acc = fma(x_sum, w_min[g], acc)  where
- *     x_sum = sum[block], for groups of 16 (Q2_K) (float)total[g] * x_scale[block];  w_min = m of Q4_1 and Q5_1,
- *     -(dmin * minimum[g]) of Q2_K, Q4_K and Q5_K. */
+ *     x_sum = sum[block], for groups of 16 (float)total[g] * x_scale[block].
+ * What the integers, w_scale and w_min of a format are says its file in formats/. */
 void k_linear_integers(k_context c, k_activations x, const k_output *outputs, size_t count, size_t n_in);
 
 /* The same product with float activations and dequantised weights; every format.

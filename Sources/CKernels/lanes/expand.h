@@ -2,8 +2,8 @@
  * output: two 16-bit weights in the order of the int16 activations, (4c, 4c + 2) or (4c + 1, 4c + 3); or four bytes, 4c
  * to 4c + 3, plus zero_point(format).
  *
- * Every format can be widened row by row. The common ones are expanded K_LANES rows at a time: their packed dwords are
- * transposed first, then a shift and an AND give the words. */
+ * Formats are expanded K_LANES rows at a time: dwords of their bytes are transposed first. The common ones do so with their
+ * packed bytes, whose shifts and ANDs give the words; all others are widened to bytes row by row before. */
 
 typedef struct {
     _Alignas(64) int32_t words[K_CHUNK / 2][K_PANEL];
@@ -13,30 +13,6 @@ typedef struct {
 /* Where K_PANEL rows start; rows that do not exist repeat the last one, and nobody looks at their lanes. */
 K_INLINE void row_pointers(const uint8_t *row[K_PANEL], const uint8_t *w, size_t row_bytes, size_t rows) {
     for (size_t r = 0; r < K_PANEL; r++) row[r] = w + (r < rows ? r : rows - 1) * row_bytes;
-}
-
-/* ---- Row by row ---- */
-
-static void expand_by_rows(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_format format, k_integers kind) {
-    const int zero = zero_point(format, kind);
-    integers w;
-    int32_t line[K_CHUNK / 2]; /* one row of words */
-    for (size_t r = 0; r < K_PANEL; r++) {
-        widen(&w, row[r], format, n);
-        if (kind == K_INT16) {
-            to_int16_order(&w, n);
-            memcpy(line, w.w, n * sizeof(int16_t));
-        } else {
-            uint8_t held[K_CHUNK];
-            for (size_t i = 0; i < n; i++) held[i] = (uint8_t)(w.w[i] + zero);
-            memcpy(line, held, n);
-        }
-        for (size_t i = 0; i < n / (kind == K_INT16 ? 2 : 4); i++) to->words[i][r] = line[i];
-        for (size_t g = 0; g < n / group_of(format); g++) {
-            to->scale[g][r] = w.scale[g];
-            if (has_minimum(format)) to->minimum[g][r] = w.minimum[g];
-        }
-    }
 }
 
 /* ---- K_LANES rows at a time, from output `at` of the panel on ---- */
@@ -65,6 +41,26 @@ K_INLINE void put_nibbles(panel *to, size_t at, size_t low, size_t high, const w
     put_bytes(to, at, high, nibbles, zero, format, kind);
 }
 
+/* Any format. */
+static void expand_by_rows(panel *to, size_t at, const uint8_t *const *row, size_t n, k_format format, k_integers kind) {
+    integers widened[K_LANES];
+    const uint8_t *bytes[K_LANES];
+    for (size_t r = 0; r < K_LANES; r++) {
+        widen(&widened[r], row[r], format, n);
+        bytes[r] = (const uint8_t *)widened[r].w;
+        for (size_t g = 0; g < n / group_of(format); g++) {
+            to->scale[g][at + r] = widened[r].scale[g];
+            if (has_minimum(format)) to->minimum[g][at + r] = widened[r].minimum[g];
+        }
+    }
+    words v[4];
+    for (size_t i = 0; i < n; i += 16) {
+        load_lanes(v, bytes, i);
+        for (int c = 0; c < 4; c++) v[c] ^= 0x80808080;
+        put_bytes(to, at, i, v, 128, format, kind);
+    }
+}
+
 K_INLINE void expand_q4_0(panel *to, size_t at, const uint8_t *const *row, size_t n, k_integers kind) {
     words v[4];
     for (size_t b = 0; b < n / 32; b++) {
@@ -90,7 +86,7 @@ K_INLINE void expand_q8_0(panel *to, size_t at, const uint8_t *const *row, size_
     }
 }
 
-/* Byte j of every 32 holds value j of two groups; see dequantize_q4_k. */
+/* Byte j of every 32 holds value j of two groups */
 K_INLINE void expand_q4_k(panel *to, size_t at, const uint8_t *const *row, k_integers kind) {
     words v[4];
     for (size_t i = 0; i < 128; i += 16) {
@@ -98,7 +94,7 @@ K_INLINE void expand_q4_k(panel *to, size_t at, const uint8_t *const *row, k_int
         load_lanes(v, row, offsetof(k_block_q4_k, qs) + i);
         put_nibbles(to, at, low, low + 32, v, 0, K_Q4_K, kind);
     }
-    words head[4]; /* d and dmin, then the twelve bytes of scales and minima; see k_q4_k_scale */
+    words head[4]; /* d and dmin, then the twelve bytes of scales and minima; see read_six_bits */
     load_lanes(head, row, 0);
     const floats d = low_halves(head[0]), dmin = low_halves(head[0] >> 16);
 #pragma clang loop unroll(full)
@@ -111,7 +107,7 @@ K_INLINE void expand_q4_k(panel *to, size_t at, const uint8_t *const *row, k_int
     }
 }
 
-/* In each half, group g of 32 takes nibble g / 2 of ql and bit pair g of qh; see q6_k_value. */
+/* In each half, group g of 32 takes nibble g / 2 of ql and bit pair g of qh. */
 K_INLINE void expand_q6_k(panel *to, size_t at, const uint8_t *const *row, k_integers kind) {
     words v[2][4], high[4], six[4];
     for (size_t half = 0; half < 2; half++)
@@ -171,7 +167,7 @@ K_INLINE void expand(panel *to, const uint8_t *const row[K_PANEL], size_t n, k_f
         break;
     case K_Q4_K: BY_LANES(expand_q4_k(to, at, row + at, kind)); break;
     case K_Q6_K: BY_LANES(expand_q6_k(to, at, row + at, kind)); break;
-    default: expand_by_rows(to, row, n, format, kind);
+    default: BY_LANES(expand_by_rows(to, at, row + at, n, format, kind));
     }
 #undef BY_LANES
 }

@@ -8,6 +8,7 @@
  *   PEAK_INT16, PEAK_INT8                               see peaks.h */
 #include "../scalar/dequantize.h"
 #include "../scalar/integers.h"
+#include "../scalar/widen.h"
 
 #define K_INLINE static inline __attribute__((always_inline))
 

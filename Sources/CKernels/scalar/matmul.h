@@ -1,18 +1,28 @@
 /* Products. One accumulator per output element, K ascending. */
 #include "integers.h"
+#include "widen.h"
 
 /* ---- Integers ---- */
 
-static inline int32_t dot_int16(const int16_t *w, const int16_t *q, size_t n) {
+static inline int32_t dot_int16(const int8_t *w, const int16_t *q, size_t n) {
     int32_t sum = 0;
     for (size_t i = 0; i < n; i++) sum += w[i] * q[i];
     return sum;
 }
 
-static inline int32_t dot_int8(const int16_t *w, const int8_t *q, size_t n) {
+static inline int32_t dot_int8(const int8_t *w, const int8_t *q, size_t n) {
     int32_t sum = 0;
     for (size_t i = 0; i < n; i++) sum += w[i] * q[i];
     return sum;
+}
+
+/* The weights in the order of int16 activations. */
+static inline void to_int16_order(integers *w, size_t n) {
+    for (size_t i = 0; i < n; i += 4) {
+        int8_t second = w->w[i + 1];
+        w->w[i + 1] = w->w[i + 2];
+        w->w[i + 2] = second;
+    }
 }
 
 /* acc + n weights of one row times n activations. */
