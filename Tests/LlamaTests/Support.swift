@@ -84,7 +84,8 @@ enum Tiny: String, CaseIterable, Sendable {
       tiny.keys = [
         "attention.sliding_window": .uint32(20), "attention.temperature_scale": .float32(0.3),
         "rope.scaling.type": .string("yarn"), "rope.scaling.factor": .float32(8),
-        "rope.scaling.original_context_length": .uint32(32), "rope.scaling.yarn_beta_fast": .float32(4),
+        "rope.scaling.original_context_length": .uint32(32), "rope.scaling.yarn_beta_fast": .float32(1.5),
+        "rope.scaling.yarn_beta_slow": .float32(0.1),
         "rope.scaling.yarn_log_multiplier": .float32(0.5),
       ]
     case .uneven:
