@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Tensors
 
 struct Inspect: ParsableCommand {
@@ -163,8 +164,8 @@ extension ModelFacts {
 
 /// `1.04 GiB`; below a tenth of one, `12.3 MiB`.
 func byteCount(_ bytes: Int) -> String {
-  let hundredths = (Double(bytes) / Double(1 << 30) * 100).rounded()
-  return hundredths >= 10 ? "\(hundredths / 100) GiB" : mebibytes(bytes)
+  let gibibytes = Double(bytes) / Double(1 << 30)
+  return gibibytes >= 0.1 ? String(format: "%.2f GiB", gibibytes) : mebibytes(bytes)
 }
 
 /// `12.3 MiB`
