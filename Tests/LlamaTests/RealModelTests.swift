@@ -35,7 +35,8 @@ import Testing
 
   private func load(_ fixture: Fixture, _ precision: Precision, kv: KVFormat = .f32) throws -> LlamaModel {
     let path = Self.root.appending(path: "weights/\(fixture.model)").path
-    try #require(FileManager.default.fileExists(atPath: path), "\(path) is missing: run `make weights` (or `make weights-large`).")
+    try #require(
+      FileManager.default.fileExists(atPath: path), "\(path) is missing: run `make weights` or `make weights-large`.")
     return try GGUFFile.open(path).load(precision, kv: kv)
   }
 
