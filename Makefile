@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-slow test-tensorboard test-neon test-sanitizers demo weights weights-synthetic bench peers bench-peers peers-train bench-train what-fits install lint format arrows clean
+.PHONY: help setup build test test-slow test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers peers-train bench-train what-fits install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,8 @@ test: setup weights    ## Build and pass every test
 	@$(SWIFT) test $(TESTING) || { echo 'make test: FAILED, see the lines marked with ✘ or error above.'; exit 1; }
 	@echo 'make test: all tests passed.'
 
-test-slow: setup    ## Kill training fifty times, half of them while it writes a checkpoint, and see it end the same (a minute or two)
-	PARLEY_KILLS=50 $(SWIFT) test $(TESTING) --filter killedAgainAndAgain
+test-slow: setup weights-large    ## Kill training fifty times and see it end the same; judge a real 1.5B model by float64 (minutes)
+	PARLEY_KILLS=50 PARLEY_LARGE=1 $(SWIFT) test $(TESTING) --filter 'killedAgainAndAgain|largeModel'
 
 test-tensorboard: build weights    ## Read what training writes for TensorBoard with the package itself (installs it under .build)
 	@bash tools/test_tensorboard.sh
@@ -41,6 +41,9 @@ demo: build weights    ## Run INPO on a small model into demo/, or go on with a 
 
 weights: setup    ## Fetch or make the small models named in weights/MANIFEST and check their SHA-256
 	@python3 weights/fetch.py
+
+weights-large: setup    ## Fetch a real 1.5B model named in weights/MANIFEST-large, for the slow tests (1.1 GB)
+	@python3 weights/fetch.py large
 
 weights-synthetic: weights peers    ## Make models of LLaMA 1B and 8B shapes with random weights, to measure with (17 GB for a while)
 	peers/venv/bin/python tools/make_synthetic.py

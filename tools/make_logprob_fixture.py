@@ -1,17 +1,18 @@
 """Makes Tests/Fixtures/logprobs-*.json: what float64 arithmetic says about a page of prose, for each small model.
 
-    python3 tools/make_logprob_fixture.py
+    python3 tools/make_logprob_fixture.py [large]
 
-The tests compare Parley's log-probs with it (promise 2: 4e-4 nats in the mean, 5e-3 at most). The ids
+With `large`, of the large model only (make weights-large): the first 128 tokens. The tests compare Parley's log-probs with it (promise 2: 4e-4 nats in the mean, 5e-3 at most). The ids
 are stored, so no test needs a tokenizer. Needs numpy and tokenizers, and the models (make weights).
 """
 
 import hashlib
 import json
 import pathlib
+import sys
 
 import numpy as np
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from reference import Llama, logsumexp, next_logps
 
@@ -21,6 +22,8 @@ MODELS = {
     "logprobs-smollm2-q8_0.json": "SmolLM2-135M-requantised.Q8_0.gguf",
     "logprobs-smollm2-q4_k_m.json": "SmolLM2-135M-requantised.Q4_K_M.gguf",
 }
+LARGE = {"logprobs-qwen2.5-coder.json": "Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf"}
+LARGE_TOKENS = 128
 POSITIONS = [0, 1, 63, 64, 128, 255, 269]  # the start, around page boundaries of the cache, the end
 DECIMALS = 10
 
@@ -44,16 +47,28 @@ to the mainland.
 """
 
 
+# Qwen 2's split: contractions, letters behind one other character, single digits, and the rest.
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def splits(name):
+    """The two steps of a pre-tokenizer."""
+    if name == "smollm":  # digits apart, then GPT-2's pattern
+        return [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    if name == "qwen2":
+        split = pre_tokenizers.Split(Regex(QWEN2), "isolated")
+        return [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    raise ValueError(f"this maker does not know the pre-tokenizer '{name}'")
+
+
 def tokenizer(metadata):
-    """The file's byte-level BPE with the pre-tokenizer it names: digits apart, then GPT-2's pattern."""
-    if metadata["tokenizer.ggml.pre"] != "smollm":
-        raise ValueError("this maker knows the pre-tokenizer 'smollm' only")
+    """The file's byte-level BPE with the pre-tokenizer it names."""
     tokens = metadata["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
     bpe = Tokenizer(models.BPE({token: index for index, token in enumerate(tokens)}, merges))
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(splits(metadata["tokenizer.ggml.pre"]))
     bpe.decoder = decoders.ByteLevel()
     control = [t for t, kind in zip(tokens, metadata["tokenizer.ggml.token_type"]) if kind == 3]
     bpe.add_special_tokens([AddedToken(token, normalized=False) for token in control])
@@ -68,10 +83,10 @@ def sample_of(logits):
     return {"ids": ids.tolist(), "logits": np.round(logits[ids], DECIMALS).tolist()}
 
 
-def make(name, weights):
+def make(name, weights, limit=None):
     path = ROOT / "weights" / weights
     model = Llama(path)
-    ids = tokenizer(model.file.metadata).encode(PROSE, add_special_tokens=False).ids
+    ids = tokenizer(model.file.metadata).encode(PROSE, add_special_tokens=False).ids[:limit]
     logits = model.logits(ids)
     logps = next_logps(logits, ids)
     totals = logsumexp(logits)
@@ -85,6 +100,7 @@ def make(name, weights):
         "positions": [
             {"position": t, "logsumexp": round(float(totals[t]), DECIMALS), **sample_of(logits[t])}
             for t in POSITIONS
+            if t < len(ids)
         ],
     }
     target = ROOT / "Tests/Fixtures" / name
@@ -94,6 +110,10 @@ def make(name, weights):
 
 
 def main():
+    if sys.argv[1:] == ["large"]:
+        for name, weights in LARGE.items():
+            make(name, weights, LARGE_TOKENS)
+        return
     for name, weights in MODELS.items():
         make(name, weights)
 

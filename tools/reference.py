@@ -1,4 +1,4 @@
-"""A LLaMA-architecture GGUF model in float64: the exact answer the fast code is compared with.
+"""A GGUF model of the LLaMA or Qwen family in float64: the exact answer the fast code is compared with.
 
 Plain numpy, one block after the other, no cache. Letters as everywhere: T tokens, D width, H query
 heads, K key/value heads, E head width, F feed-forward width, V vocabulary.
@@ -19,19 +19,22 @@ from gguf_file import GGUFFile
 class Llama:
     def __init__(self, path):
         self.file = GGUFFile(path)
-        meta = self.file.metadata
-        if meta["general.architecture"] != "llama":
-            raise ValueError(f"{path} is a {meta['general.architecture']} model, not llama")
-        if meta.get("llama.rope.scaling.type", "none") != "none":
+        name = self.file.metadata["general.architecture"]
+        if name not in ("llama", "qwen2", "qwen3"):
+            raise ValueError(f"{path} is a {name} model, not llama, qwen2 or qwen3")
+        # Keys without the architecture's prefix.
+        meta = {key.removeprefix(f"{name}."): value for key, value in self.file.metadata.items()}
+        if meta.get("rope.scaling.type", "none") != "none":
             raise ValueError(f"{path} asks for RoPE scaling, which this reference does not have")
-        self.blocks = meta["llama.block_count"]
-        self.heads = meta["llama.attention.head_count"]
-        self.kv_heads = meta.get("llama.attention.head_count_kv", self.heads)
-        width = meta["llama.embedding_length"]
-        self.head_width = meta.get("llama.attention.key_length", width // self.heads)
-        self.rotated = meta.get("llama.rope.dimension_count", self.head_width)
-        self.base = meta.get("llama.rope.freq_base", 10000.0)
-        self.epsilon = meta["llama.attention.layer_norm_rms_epsilon"]
+        self.turns_halves = name != "llama"
+        self.blocks = meta["block_count"]
+        self.heads = meta["attention.head_count"]
+        self.kv_heads = meta.get("attention.head_count_kv", self.heads)
+        width = meta["embedding_length"]
+        self.head_width = meta.get("attention.key_length", width // self.heads)
+        self.rotated = meta.get("rope.dimension_count", self.head_width)
+        self.base = meta.get("rope.freq_base", 10000.0)
+        self.epsilon = meta["attention.layer_norm_rms_epsilon"]
 
     def weight(self, name):
         return self.file.tensor(f"{name}.weight")
@@ -60,20 +63,29 @@ class Llama:
         return np.exp(1j * np.arange(count)[:, None] * frequency)[:, None, :]
 
     def rotate(self, x, turn):
-        """x [T, heads, E]. A pair (x[2i], x[2i + 1]) is one complex number (GGUF's row order)."""
-        pairs = x[..., 0 : self.rotated : 2] + 1j * x[..., 1 : self.rotated : 2]
-        pairs = pairs * turn
+        """x [T, heads, E]. A pair is one complex number: (x[2i], x[2i + 1]), or (x[i], x[i + E/2]) for Qwen."""
+        half = self.rotated // 2
+        one, other = slice(0, self.rotated, 2), slice(1, self.rotated, 2)
+        if self.turns_halves:
+            one, other = slice(0, half), slice(half, self.rotated)
+        pairs = (x[..., one] + 1j * x[..., other]) * turn
         out = x.copy()
-        out[..., 0 : self.rotated : 2] = pairs.real
-        out[..., 1 : self.rotated : 2] = pairs.imag
+        out[..., one] = pairs.real
+        out[..., other] = pairs.imag
         return out
+
+    def linear(self, x, name):
+        """[T, heads, E] of q, k or v: the product, a bias where there is one, and the norm of each head likewise."""
+        y = x @ self.weight(name).T
+        if f"{name}.bias" in self.file.tensors:
+            y = y + self.file.tensor(f"{name}.bias")
+        y = y.reshape(len(x), -1, self.head_width)
+        return self.norm(y, f"{name}_norm") if f"{name}_norm.weight" in self.file.tensors else y
 
     def attention(self, block, x, turn):
         count = len(x)
         h = self.norm(x, f"{block}.attn_norm")
-        q = (h @ self.weight(f"{block}.attn_q").T).reshape(count, self.heads, -1)
-        k = (h @ self.weight(f"{block}.attn_k").T).reshape(count, self.kv_heads, -1)
-        v = (h @ self.weight(f"{block}.attn_v").T).reshape(count, self.kv_heads, -1)
+        q, k, v = (self.linear(h, f"{block}.attn_{letter}") for letter in "qkv")
         q, k = self.rotate(q, turn), self.rotate(k, turn)
         future = np.triu(np.full((count, count), -np.inf), 1)
         out = np.empty((count, self.heads, v.shape[-1]))

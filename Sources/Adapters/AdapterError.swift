@@ -22,8 +22,7 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case embedding(String)
   case badPattern(String, expects: String)
   case idlePattern(String)
-  case notExportable(architecture: String)
-  case heads(tensor: String, rows: Int, heads: Int)
+  case heads(tensor: String, rows: Int, headDim: Int)
   case baseNameIsPath(String)
 
   public var description: String {
@@ -63,10 +62,8 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .badPattern(let entry, let expects):
       "'\(entry)' is no entry of a pattern: write \(expects), such as attn_q=8 or blk.0.attn_q=8."
     case .idlePattern(let entry): "The pattern's entry '\(entry)' names no layer that is adapted: leave it out."
-    case .notExportable(let architecture):
-      "The PEFT layout of the architecture '\(architecture)' is not known, only that of 'llama': export to GGUF."
-    case .heads(let tensor, let rows, let heads):
-      "The \(rows) rows of '\(tensor)' are not \(heads) heads of even width: give the head counts of its model."
+    case .heads(let tensor, let rows, let headDim):
+      "The \(rows) rows of '\(tensor)' are not heads of even width \(headDim): give the head width of its model."
     case .baseNameIsPath(let name):
       "'\(name)' is a path of this machine and means nothing elsewhere: give the model's name on its hub, or none."
     }

@@ -4,19 +4,18 @@ import Tensors
 
 /// Export for Hugging Face's PEFT: a folder with `adapter_model.safetensors` and `adapter_config.json`.
 ///
-/// Two things differ from GGUF. Rows of q and k are back in Hugging Face's order, and there is one rank and one alpha
-/// for the folder, because other loaders ignore `rank_pattern` and `alpha_pattern`.
+/// Two things differ from GGUF. Rows of q and k are in Hugging Face's order, from which GGUF's differs in some architectures, and
+/// there is one rank and one alpha for the folder, because other loaders ignore `rank_pattern` and `alpha_pattern`.
 extension LoRAAdapter {
   /// Writes the folder, creating it (but not its parents) if needed. The configuration is removed first and written
   /// last, so that an interrupted folder is not taken for a whole one.
   ///
   /// - Parameters:
-  ///   - heads: query heads of the model.
-  ///   - kvHeads: key/value heads of the model.
+  ///   - headDim: width of a head of the model.
+  ///   - pairs: which rows of a head turn together in its GGUF file; Hugging Face's models turn halves.
   ///   - baseName: the base model's name on its hub.
   /// - Throws: `AdapterError` before anything is written, `FileError` later.
-  public func writePEFT(folder: String, heads: Int, kvHeads: Int, baseName: String?) throws {
-    guard architecture == "llama" else { throw AdapterError.notExportable(architecture: architecture) }
+  public func writePEFT(folder: String, headDim: Int, pairs: RotaryPairs, baseName: String?) throws {
     if let baseName, baseName.hasPrefix("/") { throw AdapterError.baseNameIsPath(baseName) }
     let adapter = withOneAlpha()
     guard let rank = adapter.modules.map(\.rank).max() else { throw AdapterError.empty(path: folder) }
@@ -30,12 +29,8 @@ extension LoRAAdapter {
         throw AdapterError.notInModel(tensor: module.name)
       }
       targets.insert(target)
-      let b =
-        switch target {
-        case .attnQ: try Self.hfOrder(module, heads: heads)
-        case .attnK: try Self.hfOrder(module, heads: kvHeads)
-        default: module.b
-        }
+      let turns = target == .attnQ || target == .attnK
+      let b = turns && pairs == .neighbours ? try Self.hfOrder(module, headDim: headDim) : module.b
       // 1 unless the ranks differ.
       let factor = adapter.scale(of: module) / (folderAlpha / Float(rank))
       let place = block.map { "model.layers.\($0).\(target.isAttention ? "self_attn" : "mlp")." } ?? ""
@@ -58,12 +53,11 @@ extension LoRAAdapter {
 
   /// B with the rows of each head as [first half | second half], where GGUF has the halves interleaved:
   /// `hf[h·E + j·E/2 + i] = gguf[h·E + 2i + j]`.
-  private static func hfOrder(_ module: LoRAModule, heads: Int) throws(AdapterError) -> Matrix {
+  private static func hfOrder(_ module: LoRAModule, headDim: Int) throws(AdapterError) -> Matrix {
     let b = module.b
-    guard heads > 0, b.rows.isMultiple(of: 2 * heads) else {
-      throw .heads(tensor: module.name, rows: b.rows, heads: heads)
+    guard headDim > 0, headDim.isMultiple(of: 2), b.rows.isMultiple(of: headDim) else {
+      throw .heads(tensor: module.name, rows: b.rows, headDim: headDim)
     }
-    let headDim = b.rows / heads
     let out = Matrix(b.rows, b.columns)
     for row in 0..<b.rows {
       let (start, within) = (row / headDim * headDim, row % headDim)

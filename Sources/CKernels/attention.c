@@ -87,28 +87,31 @@ static void attend(const attention_call *c, const k_segment *s, size_t first, si
     memset(o, 0, lanes * E * sizeof(float));
 
     const size_t seen_first = s->first_position + first + 1, seen_last = seen_first + tokens - 1;
-    for (size_t start = 0; start < seen_last; start += K_PAGE) {
+    const size_t window = k_window_start(c->shape, seen_first), window_last = k_window_start(c->shape, seen_last);
+    for (size_t start = window / K_PAGE * K_PAGE; start < seen_last; start += K_PAGE) {
         const void *page = s->pages[start / K_PAGE];
         const void *next = lanes <= FEW && start + K_PAGE < seen_last ? s->pages[start / K_PAGE + 1] : NULL;
         if (next) prefetch(k_page_keys(next, c->shape, kv), k_head_bytes(c->shape));
         const float *keys = k_keys(table, page, c->shape, kv, room);
         table->multiply(scores, K_PAGE, q, E, keys, K_PAGE, lanes, least(seen_last - start, K_PAGE), E, false);
         for (size_t l = 0; l < lanes; l++) {
-            size_t seen = k_seen(seen_first + l / heads, start);
-            if (seen == 0) continue;
-            float decay = table->softmax(scores + l * K_PAGE, maximum + l, sum + l, seen);
+            k_view view = k_view_of(c->shape, seen_first + l / heads, start);
+            if (view.from == view.to) continue;
+            float *seen = scores + l * K_PAGE + view.from;
+            float decay = table->softmax(seen, maximum + l, sum + l, view.to - view.from);
             if (decay != 1) table->scale(o + l * E, o + l * E, decay, E);
         }
-        /* What all rows see at once, then for each token the rest of what it sees. */
+        /* What all rows see from the page's start on at once, then for each token the rest of what it sees. */
         if (next) prefetch(k_page_values(next, c->shape, kv), k_head_bytes(c->shape));
         const float *values = k_values(table, page, c->shape, kv, room);
-        const size_t common = k_seen(seen_first, start);
+        const size_t common = window_last > start ? 0 : k_seen(seen_first, start);
         table->multiply(o, E, scores, K_PAGE, values, E, lanes, E, common, true);
         for (size_t l = 0; l < lanes; l += heads) {
-            size_t rest = k_seen(seen_first + l / heads, start) - common;
-            if (rest > 0)
-                table->multiply(o + l * E, E, scores + l * K_PAGE + common, K_PAGE, values + common * E, E, heads, E,
-                                rest, true);
+            k_view view = k_view_of(c->shape, seen_first + l / heads, start);
+            size_t from = view.from > common ? view.from : common;
+            if (from < view.to)
+                table->multiply(o + l * E, E, scores + l * K_PAGE + from, K_PAGE, values + from * E, E, heads, E,
+                                view.to - from, true);
         }
     }
 

@@ -41,10 +41,24 @@ static inline const float *k_values(const k_table *table, const void *page, k_at
     return room;
 }
 
-/* How many of the page that starts at position `start` a row sees that sees `count` positions in all. */
+/* How many of the first `count` positions lie in the page that starts at position `start`. */
 static inline size_t k_seen(size_t count, size_t start) {
     size_t after = count > start ? count - start : 0;
     return after < K_PAGE ? after : K_PAGE;
+}
+
+/* The first position in the window of a row that has `count` positions up to its own. */
+static inline size_t k_window_start(k_attention_shape shape, size_t count) {
+    return shape.window > 0 && count > shape.window ? count - shape.window : 0;
+}
+
+/* The part of the page that starts at position `start` that such a row sees: [from, to). */
+typedef struct {
+    size_t from, to;
+} k_view;
+
+static inline k_view k_view_of(k_attention_shape shape, size_t count, size_t start) {
+    return (k_view){k_seen(k_window_start(shape, count), start), k_seen(count, start)};
 }
 
 #endif

@@ -55,12 +55,16 @@ static void tile_backward(const backward_call *c, const k_segment *s, page_work 
     table->multiply(p, K_PAGE, q, E, page_keys, K_PAGE, rows, count, E, false);
     table->multiply(ds, K_PAGE, c->d_out + at, width, work->values, K_PAGE, rows, count, E, false);
     for (size_t r = 0; r < rows; r++) {
-        size_t seen = least(k_seen(s->first_position + first + r + 1, start), count);
+        k_view view = k_view_of(c->shape, s->first_position + first + r + 1, start);
+        size_t to = least(view.to, count), from = least(view.from, to);
+        float *row_p = p + r * K_PAGE, *row_ds = ds + r * K_PAGE;
         float delta = table->dot(c->d_out + at + r * width, c->out + at + r * width, E);
         float log_sum = c->log_sum[(row + r) * H + head];
-        table->softmax_backward(p + r * K_PAGE, ds + r * K_PAGE, log_sum, delta, c->shape.scale, seen);
-        memset(p + r * K_PAGE + seen, 0, (K_PAGE - seen) * sizeof(float));
-        memset(ds + r * K_PAGE + seen, 0, (K_PAGE - seen) * sizeof(float));
+        table->softmax_backward(row_p + from, row_ds + from, log_sum, delta, c->shape.scale, to - from);
+        memset(row_p, 0, from * sizeof(float));
+        memset(row_ds, 0, from * sizeof(float));
+        memset(row_p + to, 0, (K_PAGE - to) * sizeof(float));
+        memset(row_ds + to, 0, (K_PAGE - to) * sizeof(float));
     }
     table->multiply(c->dq + at, width, ds, K_PAGE, work->keys, E, rows, E, count, start > 0);
     k_transpose(turned, ds, rows, K_PAGE);
@@ -74,9 +78,14 @@ static void segment_backward(const backward_call *c, const k_segment *s, page_wo
                              size_t start, size_t count) {
     const size_t heads = c->shape.heads / c->shape.kv_heads;
     const size_t earliest = start > s->first_position ? start - s->first_position : 0;
+    size_t end = s->rows; /* but those whose window starts behind the page; the first page sets the dq of all rows */
+    if (c->shape.window > 0 && start > 0) {
+        const size_t last_seen = start + count + c->shape.window - 1;
+        end = last_seen > s->first_position ? least(end, last_seen - s->first_position) : 0;
+    }
     for (size_t head = kv * heads; head < (kv + 1) * heads; head++)
-        for (size_t first = earliest; first < s->rows; first += ROWS)
-            tile_backward(c, s, work, keys, head, start, count, first, least(ROWS, s->rows - first));
+        for (size_t first = earliest; first < end; first += ROWS)
+            tile_backward(c, s, work, keys, head, start, count, first, least(ROWS, end - first));
 }
 
 /* The page of `owner` that starts at position `start`: of the trunk, and then also for the branches that share it, or of

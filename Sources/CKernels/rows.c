@@ -57,6 +57,7 @@ typedef struct {
     size_t x_stride;
     const float *cosines, *sines;
     float sign;
+    k_pairs pairs;
     size_t heads, head_dim;
 } rope_call;
 
@@ -66,14 +67,34 @@ static void rope_part(const void *arguments, size_t begin, size_t end) {
         size_t angle = t * (c->head_dim / 2);
         for (size_t h = 0; h < c->heads; h++)
             c->table->rope(c->x + t * c->x_stride + h * c->head_dim, c->cosines + angle, c->sines + angle, c->sign,
-                           c->head_dim);
+                           c->pairs, c->head_dim);
     }
 }
 
 void k_rope(k_context c, float *x, size_t x_stride, const float *cosines, const float *sines, size_t rows, size_t heads,
-            size_t head_dim, bool inverse) {
-    rope_call call = {c.table, x, x_stride, cosines, sines, inverse ? -1 : 1, heads, head_dim};
+            size_t head_dim, k_pairs pairs, bool inverse) {
+    rope_call call = {c.table, x, x_stride, cosines, sines, inverse ? -1 : 1, pairs, heads, head_dim};
     k_parallel(c.threads, rope_part, &call, rows, row_grain(heads * head_dim));
+}
+
+/* ---- One row added to all ---- */
+
+typedef struct {
+    const k_table *table;
+    float *y;
+    size_t y_stride;
+    const float *b;
+    size_t n;
+} row_call;
+
+static void add_row_part(const void *arguments, size_t begin, size_t end) {
+    const row_call *c = arguments;
+    for (size_t t = begin; t < end; t++) c->table->axpy(c->y + t * c->y_stride, c->b, 1, c->n);
+}
+
+void k_add_row(k_context c, float *y, size_t y_stride, const float *b, size_t rows, size_t n) {
+    row_call call = {c.table, y, y_stride, b, n};
+    k_parallel(c.threads, add_row_part, &call, rows, row_grain(n));
 }
 
 /* ---- Value by value ---- */
@@ -122,12 +143,12 @@ static void add_part(const void *arguments, size_t begin, size_t end) {
     for (size_t i = begin; i < end; i += PIECE) {
         size_t n = end - i < PIECE ? end - i : PIECE;
         memmove(c->out + i, c->a + i, n * sizeof(float));
-        c->table->axpy(c->out + i, c->b + i, 1, n); /* fma(1, b, a) is a + b */
+        c->table->axpy(c->out + i, c->b + i, c->s, n);
     }
 }
 
-void k_add(k_context c, float *out, const float *a, const float *b, size_t n) {
-    values_call call = {.table = c.table, .out = out, .a = a, .b = b};
+void k_add(k_context c, float *out, const float *a, const float *b, float s, size_t n) {
+    values_call call = {.table = c.table, .out = out, .a = a, .b = b, .s = s};
     k_parallel(c.threads, add_part, &call, n, VALUES);
 }
 

@@ -77,7 +77,7 @@ struct k_table {
     void (*rms_norm_backward)(float *dx, const float *dy, const float *x, const float *w, float inv, size_t n);
 
     /* One head of one row of k_rope; `sign` is 1, or -1 for the inverse. */
-    void (*rope)(float *x, const float *cosines, const float *sines, float sign, size_t head_dim);
+    void (*rope)(float *x, const float *cosines, const float *sines, float sign, k_pairs pairs, size_t head_dim);
 
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
     void (*swiglu_backward)(float *d_gate, float *d_up, const float *d_out, const float *gate,

@@ -10,7 +10,16 @@ public indirect enum GGUFError: Error, Equatable, Sendable, CustomStringConverti
   case version(UInt32)
   case truncated(String, needs: UInt64, has: Int)
   case tooMany(String, count: UInt64, bytesLeft: Int)
-  case split(parts: Int)
+
+  // The parts of a split model
+  case splitCount(Int)
+  case splitName(parts: Int)
+  case missingPart(path: String, number: Int, of: Int)
+  case partNumber(found: Int, expected: Int)
+  case partCount(found: Int, expected: Int)
+  case foreignPart(key: String)
+  case tensorInTwoParts(tensor: String, other: String)
+  case splitTensors(found: Int, declared: Int)
 
   // Names and values
   case emptyName(String)
@@ -62,7 +71,23 @@ public indirect enum GGUFError: Error, Equatable, Sendable, CustomStringConverti
         + "incomplete: compare its SHA-256 with the publisher's."
     case .tooMany(let what, let count, let bytesLeft):
       "\(what) claims \(count) entries, more than the \(bytesLeft) bytes left can hold: the file is cut off or damaged, get it again."
-    case .split(let parts): "This is one of \(parts) parts of a split model: join them with `llama-gguf-split --merge`."
+
+    case .splitCount(let count): "split.count is \(count), so this would be a part of nothing: \(Self.damaged)"
+    case .splitName(let parts):
+      "This is one of \(parts) parts of a split model, but its name does not say which: it must end like -00001-of-"
+        + String(repeating: "0", count: max(0, 5 - String(parts).count)) + "\(parts).gguf. Give it its own name again."
+    case .missingPart(let path, let number, let count):
+      "Part \(number) of \(count) of the model is missing: put '\(path)' beside the others."
+    case .partNumber(let found, let expected):
+      "This file says it is part \(found), its name says \(expected): give the parts their own names again."
+    case .partCount(let found, let expected):
+      "This part belongs to a model of \(found) parts, the others to one of \(expected): get the parts of one model."
+    case .foreignPart(let key):
+      "This part and the first disagree on '\(key)', so they are of different models: get the parts of one model."
+    case .tensorInTwoParts(let tensor, let other):
+      "Tensor '\(tensor)' is in this part and in '\(other)': get the parts of one model."
+    case .splitTensors(let found, let declared):
+      "The parts have \(found) tensors together, this one declares \(declared): get the parts of one model."
 
     case .emptyName(let what): "\(what) has an empty name: \(Self.damaged)"
     case .nameTooLong(let what, let bytes, let limit):

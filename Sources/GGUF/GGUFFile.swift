@@ -2,44 +2,45 @@ import Tensors
 
 /// A GGUF file, mapped read-only and checked. Tensors are views into the mapping, which lives as long as any of them.
 ///
-/// Versions 2 and 3, little-endian, one file. The file must not be shortened while it is open.
+/// Versions 2 and 3, little-endian, one file or all parts of a split one. No file may be shortened while it is open.
 public final class GGUFFile: Sendable {
+  /// As it was given: of a split model, any part.
   public let path: String
   public let metadata: GGUFMetadata
-  /// In file order.
+  /// In file order, part by part.
   public let tensors: [GGUFTensor]
+  /// Every file of the model, in order.
+  public var paths: [String] { parts.map(\.path) }
 
-  private let mapping: MappedFile
-  private let dataStart: Int
-  private let indexByName: [String: Int]
+  private let parts: [GGUFPart]
+  private let places: [String: (part: Int, index: Int)]
 
   /// Opens and checks the whole structure; no tensor data is read.
   /// - Throws: `GGUFError`: `.file` when the system refuses, else `.inFile` with what is wrong.
   public static func open(_ path: String) throws(GGUFError) -> GGUFFile {
-    let mapping: MappedFile
-    do { mapping = try MappedFile(path) } catch { throw .file(error) }
-    do {
-      return GGUFFile(path, mapping, try GGUFParser(mapping.bytes))
-    } catch {
-      throw .inFile(path: path, error)
-    }
+    GGUFFile(path, try GGUFPart.all(of: GGUFPart(path)))
   }
 
-  private init(_ path: String, _ mapping: MappedFile, _ parser: GGUFParser) {
+  /// - Parameter parts: with different tensors.
+  private init(_ path: String, _ parts: [GGUFPart]) {
     self.path = path
-    self.mapping = mapping
-    metadata = parser.metadata
-    tensors = parser.tensors
-    dataStart = parser.dataStart
-    indexByName = Dictionary(uniqueKeysWithValues: zip(parser.tensors.map(\.name), parser.tensors.indices))
+    self.parts = parts
+    metadata = parts[0].metadata
+    tensors = parts.flatMap(\.tensors)
+    let places = parts.enumerated().flatMap { number, part in
+      part.tensors.enumerated().map { ($1.name, (part: number, index: $0)) }
+    }
+    self.places = Dictionary(places, uniquingKeysWith: { first, _ in first })
   }
 
-  public func tensor(_ name: String) -> GGUFTensor? { indexByName[name].map { tensors[$0] } }
+  public func tensor(_ name: String) -> GGUFTensor? { places[name].map { parts[$0.part].tensors[$0.index] } }
 
   /// The bytes of one of this file's tensors, where they lie. Valid as long as this file is held.
-  public func bytes(of tensor: GGUFTensor) -> UnsafeRawBufferPointer {
-    let start = dataStart + tensor.offset
-    return UnsafeRawBufferPointer(rebasing: mapping.bytes[start..<(start + tensor.byteCount)])
+  public func bytes(of tensor: GGUFTensor) -> UnsafeRawBufferPointer { part(of: tensor.name).bytes(of: tensor) }
+
+  private func part(of name: String) -> GGUFPart {
+    guard let place = places[name] else { preconditionFailure("'\(name)' is not a tensor of '\(path)'") }
+    return parts[place.part]
   }
 
   /// A tensor as a matrix: the first dimension is the columns, the second the rows. One dimension is one row.
@@ -52,7 +53,7 @@ public final class GGUFFile: Sendable {
     }
     return WeightView(
       name: name, format: format, rows: tensor.dimensions.dropFirst().first ?? 1, columns: tensor.dimensions[0],
-      bytes: bytes(of: tensor), owner: mapping)
+      bytes: bytes(of: tensor), owner: part(of: name).mapping)
   }
 
   /// A copy of a tensor of any shape as floats; for small ones such as norms.
@@ -68,5 +69,7 @@ public final class GGUFFile: Sendable {
   }
 
   /// Asks the system to start reading the tensors into memory, and returns at once. For whoever will need them all.
-  public func prefetch() { mapping.prefetch(from: dataStart) }
+  public func prefetch() {
+    for part in parts { part.mapping.prefetch(from: part.dataStart) }
+  }
 }

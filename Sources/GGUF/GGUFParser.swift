@@ -22,7 +22,6 @@ struct GGUFParser {
     cursor = ByteCursor(bytes)
     let (tensorCount, pairCount) = try header()
     for index in 0..<pairCount { try pair(index) }
-    if let parts = try metadata.optionalInt("split.count"), parts > 1 { throw .split(parts: parts) }
     try tensorInfos(tensorCount, alignment: alignment())
   }
 

@@ -12,9 +12,12 @@ public enum Fingerprint {
   }
 
   /// Of a file of any size, a piece at a time.
-  public static func of(file path: String) throws(FileError) -> String {
+  public static func of(file path: String) throws(FileError) -> String { try of(files: [path]) }
+
+  /// Of files as if each followed the one before it: the parts of a split model.
+  public static func of(files paths: [String]) throws(FileError) -> String {
     var hash = SHA256()
-    try AtomicFile.read(path) { hash.update(bufferPointer: $0) }
+    for path in paths { try AtomicFile.read(path) { hash.update(bufferPointer: $0) } }
     return hexadecimal(hash.finalize())
   }
 

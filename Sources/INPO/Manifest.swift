@@ -15,9 +15,11 @@ public struct Manifest: Codable, Equatable, Sendable {
       self.sha256 = sha256
     }
 
-    /// Reads the whole file once.
-    public init(of path: String) throws {
-      self.init(path: path, bytes: FileSystem.size(path) ?? 0, sha256: try Fingerprint.of(file: path))
+    /// Reads the whole file once, or all its parts.
+    public init(of path: String, parts: [String]? = nil) throws {
+      let parts = parts ?? [path]
+      let bytes = parts.reduce(0) { $0 + (FileSystem.size($1) ?? 0) }
+      self.init(path: path, bytes: bytes, sha256: try Fingerprint.of(files: parts))
     }
   }
 

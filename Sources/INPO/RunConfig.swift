@@ -150,7 +150,7 @@ public struct RunConfig: Equatable, Sendable {
       rank: rank, alpha: Float(alpha), rankPattern: try .ranks(rankPattern), alphaPattern: try .alphas(alphaPattern),
       isRankStabilised: rslora)
     return try LoRAAdapter.fresh(
-      architecture: "llama", options: options, seed: seed,
+      architecture: model.config.architecture.name, options: options, seed: seed,
       shapes: model.adaptable.filter { shape in
         LoRATarget.parse(tensorName: shape.name).map { wanted.contains($0.target) } ?? false
       })

@@ -62,7 +62,7 @@ struct RunInputs {
     if config.reference != "base" { files["reference"] = try Manifest.File(of: config.reference) }
     if let path = Oracle.path(config.oracle) { files["oracle"] = try Manifest.File(of: path) }
     manifest = Manifest(
-      model: try .init(of: config.model), files: files, parley: ParleyVersion.current,
+      model: try .init(of: config.model, parts: file.paths), files: files, parley: ParleyVersion.current,
       precision: config.precision.rawValue, kernels: kernels.name, threads: kernels.threads)
   }
 

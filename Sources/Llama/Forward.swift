@@ -6,14 +6,12 @@ import Tensors
 struct BlockForward {
   let model: LlamaModel
   let kernels: Kernels
-  let shape: AttentionShape
   /// Room for a layer's result before it joins the residual stream: `[T, D]`.
   let projected: Matrix
 
   init(_ model: LlamaModel, rows: Int) {
     self.model = model
     kernels = model.kernels
-    shape = model.attention
     projected = Matrix(rows, model.config.dim)
   }
 
@@ -26,7 +24,7 @@ struct BlockForward {
 
     t.act.update(rows: place.rows, kernels)
     linear(block, [(.ffnDown, projected)], from: t.act, on: t, at: place)  // 11
-    kernels.sum(out, t.middle, projected, rows: place.rows)  // 12
+    kernels.sum(out, t.middle, projected, scale: model.config.scales.residual, rows: place.rows)  // 12
   }
 
   /// Fills what `t` does not keep of an earlier forward, and the pages, with the same bits: lines 1 to 10.
@@ -39,24 +37,40 @@ struct BlockForward {
   private func attention(
     _ block: Int, from x: Matrix, on t: BlockTape, at place: BlockRows, isKept: Bool = false
   ) {
-    let (config, weights, rows) = (model.config, model.blocks[block], place.rows)
+    let (config, weights, shape, rows) = (model.config, model.blocks[block], model.attention(block), place.rows)
     kernels.rmsNorm(  // 1
       t.attnNorm.matrix, t.attnInverse, x, weights.attnNorm, eps: config.normEpsilon, rows: rows)
     if !isKept {
       t.attnNorm.update(rows: rows, kernels)
-      linear(block, [(.attnQ, t.q), (.attnK, t.k), (.attnV, t.v)], from: t.attnNorm, on: t, at: place)  // 2a, 2b, 2c
-      for (x, heads) in [(t.q, config.headCount), (t.k, config.kvHeadCount)] {  // 3
-        kernels.rope(
-          x, cosines: place.angles.cosines, sines: place.angles.sines, rows: rows, heads: heads)
+      linear(  // 2a, 2b, 2c
+        block, [(.attnQ, t.qProjected), (.attnK, t.kProjected), (.attnV, t.v)], from: t.attnNorm, on: t, at: place)
+      if let norms = weights.headNorms {  // 2d
+        normHeads(t.q, t.qInverse, t.qProjected, norms.q, rows: rows * shape.heads)
+        normHeads(t.k, t.kInverse, t.kProjected, norms.k, rows: rows * shape.kvHeads)
       }
+      rotate(t.q, by: place.angles.queries, rows: rows, heads: shape.heads)  // 3
+      rotate(t.k, by: place.angles.keys, rows: rows, heads: shape.kvHeads)
     }
     kernels.cacheWrite(place.written, shape, k: t.k, v: t.v)  // 4
     if !isKept {
       kernels.attention(t.attnOut.matrix, t.logSum, t.q, place.attended, shape)  // 5
       t.attnOut.update(rows: rows, kernels)
       linear(block, [(.attnOutput, projected)], from: t.attnOut, on: t, at: place)  // 6
-      kernels.sum(t.middle, x, projected, rows: rows)  // 7
+      kernels.sum(t.middle, x, projected, scale: config.scales.residual, rows: rows)  // 7
     }
+  }
+
+  /// `y = norm(x)`, head by head.
+  private func normHeads(_ y: Matrix, _ inverse: Buffer<Float>, _ x: Matrix, _ w: Buffer<Float>, rows: Int) {
+    kernels.rmsNorm(
+      y.folded(columns: w.count), inverse, x.folded(columns: w.count), w, eps: model.config.normEpsilon, rows: rows)
+  }
+
+  /// Turns the heads of `x` to their positions; the inverse is the backward.
+  func rotate(_ x: Matrix, by turns: RotaryAngles.Turns, rows: Int, heads: Int, inverse: Bool = false) {
+    kernels.rope(
+      x, model.config.architecture.rotaryPairs, cosines: turns.cosines, sines: turns.sines, rows: rows, heads: heads,
+      inverse: inverse)
   }
 
   /// `act`, the input of the last layer, from `middle`.
@@ -71,13 +85,14 @@ struct BlockForward {
     kernels.swiGLU(t.act.matrix, t.gate, t.up, rows: rows)  // 10
   }
 
-  /// Layers that read the same input are one product: the frozen weights first, then what the adapters add.
+  /// Layers that read the same input are one product: the frozen weights first, then biases, then what the adapters add.
   private func linear(
     _ block: Int, _ layers: [(LoRATarget, Matrix)], from x: Activations, on t: BlockTape, at place: BlockRows
   ) {
     let weights = model.blocks[block]
     kernels.linear(layers.map { layer, y in (y, weights[layer]) }, x)
     for (layer, y) in layers {
+      if let bias = weights.bias(layer) { kernels.add(y, row: bias, rows: place.rows) }
       let adapted = place.policies.compactMap { part in part.policy.slot(layer, block).map { ($0, part.rows) } }
       LinearLayer(weight: weights[layer], kernels: kernels)
         .adapt(y, from: x, adapted: adapted, low: t.low(layer), dropout: t.dropout)

@@ -23,7 +23,7 @@ public final class ForwardPass {
   public let model: LlamaModel
   public let maximumRows: Int
   private let block: BlockForward
-  private let tape: BlockTape
+  private let tapes: [LlamaConfig.Block: BlockTape]
   private var x: Matrix
   private var next: Matrix
   private let angles: RotaryAngles
@@ -37,7 +37,7 @@ public final class ForwardPass {
     self.maximumRows = maximumRows
     block = BlockForward(model, rows: maximumRows)
     let scratch = QuantizedRows(values: maximumRows * BlockTape.widest(config))
-    tape = BlockTape(model, rows: maximumRows, scratch: scratch)
+    tapes = BlockTape.each(model, rows: maximumRows, scratch: scratch)
     x = Matrix(maximumRows, config.dim)
     next = Matrix(maximumRows, config.dim)
     angles = RotaryAngles(config, rows: maximumRows)
@@ -49,7 +49,7 @@ public final class ForwardPass {
   /// - Parameter ranks: the sum of the ranks of the adapted layers in one block, the largest such sum.
   public static func bytes(_ config: LlamaConfig, ranks: Int = 0, maximumRows: Int) -> Int {
     let perRow =
-      BlockTape.RowBytes(config).all + (3 * config.dim + ranks) * MemoryLayout<Float>.stride
+      BlockTape.rowBytesOfEach(config) + (3 * config.dim + ranks) * MemoryLayout<Float>.stride
       + QuantizedRows.bytes(values: BlockTape.widest(config))
     return maximumRows * perRow
   }
@@ -149,9 +149,12 @@ public final class ForwardPass {
     let layout = RowLayout(pieces.map { ($0.sequence, $0.tokens) }, angles: angles, model.rotary)
     let rank = layout.policies.reduce(0) { max($0, $1.policy.maximumRank) }
     if rank > low.columns { low = Matrix(maximumRows, rank) }
-    for layer in tape.low.indices { tape.low[layer] = low }
+    for tape in tapes.values {
+      for layer in tape.low.indices { tape.low[layer] = low }
+    }
     model.embed(pieces.lazy.flatMap(\.tokens), into: x)
-    for b in 0..<model.config.blockCount {
+    for (b, kind) in model.config.blocks.enumerated() {
+      guard let tape = tapes[kind] else { preconditionFailure("no tape for block \(b)") }
       block(b, next, from: x, on: tape, at: layout.rows(block: b, angles))
       swap(&x, &next)
     }
@@ -196,6 +199,9 @@ extension LlamaModel {
       let source = tokenEmbd.bytes.baseAddress.map { $0 + Int(token) * tokenEmbd.rowBytes }
       guard let source else { return }
       dequantize(x.pointer + row * x.columns, from: source, format: tokenEmbd.format, count: x.columns)
+      if config.scales.embedding != 1 {
+        for (i, value) in x.row(row).enumerated() { x.pointer[row * x.columns + i] = value * config.scales.embedding }
+      }
     }
   }
 }

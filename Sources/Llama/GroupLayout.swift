@@ -22,7 +22,7 @@ struct GroupLayout {
 
   var rows: Int { tokens.count }
 
-  init(_ groups: [ScoredGroup], _ shape: AttentionShape) {
+  init(_ groups: [ScoredGroup], pageBytes: Int) {
     let size = AttentionShape.pagePositions
     var tokens: [TokenID] = []
     var targetRows: [Int] = []
@@ -33,7 +33,7 @@ struct GroupLayout {
       -> SegmentList.Segment
     {
       let own = (shared.count..<(position + run.count + size - 1) / size).map { _ in
-        Buffer<UInt8>(count: shape.pageBytes)
+        Buffer<UInt8>(count: pageBytes)
       }
       pages += own
       let segment = SegmentList.Segment(

@@ -6,7 +6,7 @@ import Tensors
 /// A page belongs to every sequence that holds it. Whole pages are never written again, so sharing them changes no bit; the
 /// last, partial page is copied on a fork.
 public final class KVSequence {
-  /// 64 positions of every block: block `b` starts at `b · shape.pageBytes`.
+  /// 64 positions of every block: block `b` starts at `places[b]`.
   final class Page {
     let memory: Buffer<UInt8>
     init(bytes: Int) { memory = Buffer(count: bytes) }
@@ -19,8 +19,8 @@ public final class KVSequence {
   }
 
   public let policy: Policy
-  let shape: AttentionShape
-  let blockCount: Int
+  private let places: [Int]
+  private let pageBytes: Int
   private var pages: [Page]
   /// Positions written so far.
   public private(set) var length: Int
@@ -29,15 +29,19 @@ public final class KVSequence {
 
   private init(_ policy: Policy, pages: [Page], length: Int) {
     self.policy = policy
-    shape = policy.model.attention
-    blockCount = policy.model.config.blockCount
+    var bytes = 0
+    places = (0..<policy.model.config.blockCount).map { block in
+      defer { bytes += policy.model.attention(block).pageBytes }
+      return bytes
+    }
+    pageBytes = bytes
     self.pages = pages
     self.length = length
   }
 
   /// Bytes of one page, all blocks.
   public static func pageBytes(_ model: LlamaModel) -> Int {
-    model.attention.pageBytes * model.config.blockCount
+    (0..<model.config.blockCount).reduce(0) { $0 + model.attention($1).pageBytes }
   }
 
   /// A sequence with the same past; the two go on separately.
@@ -51,12 +55,12 @@ public final class KVSequence {
   func extend(by count: Int) {
     length += count
     while pages.count * AttentionShape.pagePositions < length {
-      pages.append(Page(bytes: shape.pageBytes * blockCount))
+      pages.append(Page(bytes: pageBytes))
     }
   }
 
   /// The pages of one block, for the kernels.
   func pages(block: Int) -> [UnsafeMutableRawPointer] {
-    pages.map { UnsafeMutableRawPointer($0.memory.pointer) + block * shape.pageBytes }
+    pages.map { UnsafeMutableRawPointer($0.memory.pointer) + places[block] }
   }
 }

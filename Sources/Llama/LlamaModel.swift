@@ -6,11 +6,15 @@ import Tensors
 public final class LlamaModel: @unchecked Sendable {
   struct Block {
     let attnNorm: Buffer<Float>
+    /// Norms of each head of q and k, `[E]`; nil in architectures without.
+    let headNorms: (q: Buffer<Float>, k: Buffer<Float>)?
     let ffnNorm: Buffer<Float>
-    /// In the order of `LoRATarget.inBlock`.
+    /// In the order of `LoRATarget.inBlock`, like `biases`.
     let linear: [WeightView]
+    let biases: [Buffer<Float>?]
 
     subscript(_ layer: LoRATarget) -> WeightView { linear[layer.index] }
+    func bias(_ layer: LoRATarget) -> Buffer<Float>? { biases[layer.index] }
   }
 
   public let config: LlamaConfig
@@ -24,21 +28,30 @@ public final class LlamaModel: @unchecked Sendable {
   /// The head; the embedding again when the file has none of its own.
   public let output: WeightView
   public let isTied: Bool
+  /// Times the scale of the logits, which comes to the same.
   let outputNorm: Buffer<Float>
   let blocks: [Block]
   let rotary: RotaryFrequencies
 
   public var vocabularySize: Int { tokenEmbd.rows }
-  public var attention: AttentionShape {
+
+  /// Heads and widths of one block's attention.
+  public func attention(_ block: Int) -> AttentionShape { attention(config.blocks[block]) }
+
+  func attention(_ block: LlamaConfig.Block) -> AttentionShape {
     AttentionShape(
-      heads: config.headCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
-      scale: 1 / Float(config.headDim).squareRoot(), kv: kv)
+      heads: block.headCount, kvHeads: block.kvHeadCount, headDim: config.headDim, scale: config.scales.attention,
+      kv: kv, window: config.window)
   }
+
+  /// Bytes of a page of the block that needs the most.
+  public var largestPageBytes: Int { Set(config.blocks).map { attention($0).pageBytes }.max() ?? 0 }
+
   /// Name and shape of every linear layer of the blocks, block by block.
   public var blockLayers: [LoRAShape] {
     (0..<config.blockCount).flatMap { block in
       LoRATarget.inBlock.map { layer in
-        let shape = layer.shape(config, vocabulary: vocabularySize)
+        let shape = layer.shape(config, block: block, vocabulary: vocabularySize)
         return (layer.tensorName(block: block), shape.rows, shape.columns)
       }
     }
@@ -48,7 +61,7 @@ public final class LlamaModel: @unchecked Sendable {
     isTied ? blockLayers : blockLayers + [(TensorName.output, output.rows, output.columns)]
   }
 
-  /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms only.
+  /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms and biases only.
   ///
   /// - Parameter context: positions a sequence may have; nil takes the model's own limit.
   /// - Throws: `LlamaError`, `GGUFError`.
@@ -69,38 +82,34 @@ public final class LlamaModel: @unchecked Sendable {
     self.kernels = kernels
     self.context = context ?? config.contextLength
 
-    func weight(_ name: String, _ rows: Int?, _ columns: Int) throws -> WeightView {
-      let view = try file.weight(name)
-      guard view.columns == columns, view.rows == rows ?? view.rows else {
-        throw LlamaError.shape(tensor: name, found: [view.rows, view.columns], expected: [rows ?? view.rows, columns])
-      }
-      return view
-    }
-    func floats(_ name: String, _ count: Int) throws -> Buffer<Float> {
-      let buffer = try file.floats(name)
-      guard buffer.count == count else {
-        throw LlamaError.shape(tensor: name, found: [buffer.count], expected: [count])
-      }
-      return buffer
-    }
-
-    tokenEmbd = try weight(TensorName.tokenEmbd, nil, config.dim)
-    isTied = file.tensor(TensorName.output) == nil
-    output = isTied ? tokenEmbd : try weight(TensorName.output, tokenEmbd.rows, config.dim)
-    outputNorm = try floats(TensorName.outputNorm, config.dim)
+    let tensors = TensorReader(file)
+    tokenEmbd = try tensors.weight(TensorName.tokenEmbd, nil, config.dim)
     let vocabulary = tokenEmbd.rows
+    isTied = !tensors.has(TensorName.output)
+    output = isTied ? tokenEmbd : try tensors.weight(TensorName.output, vocabulary, config.dim)
+    outputNorm = try tensors.floats(TensorName.outputNorm, config.dim)
+    if config.scales.logits != 1 {
+      for i in 0..<config.dim { outputNorm[i] *= config.scales.logits }
+    }
     blocks = try (0..<config.blockCount).map { block in
-      Block(
-        attnNorm: try floats(TensorName.attnNorm(block), config.dim),
-        ffnNorm: try floats(TensorName.ffnNorm(block), config.dim),
-        linear: try LoRATarget.inBlock.map { layer in
-          let shape = layer.shape(config, vocabulary: vocabulary)
-          return try weight(layer.tensorName(block: block), shape.rows, shape.columns)
+      let shapes = LoRATarget.inBlock.map { ($0, $0.shape(config, block: block, vocabulary: vocabulary)) }
+      return Block(
+        attnNorm: try tensors.floats(TensorName.attnNorm(block), config.dim),
+        headNorms: config.architecture.normsHeads
+          ? (
+            q: try tensors.floats(TensorName.attnQNorm(block), config.headDim),
+            k: try tensors.floats(TensorName.attnKNorm(block), config.headDim)
+          ) : nil,
+        ffnNorm: try tensors.floats(TensorName.ffnNorm(block), config.dim),
+        linear: try shapes.map { layer, shape in
+          try tensors.weight(layer.tensorName(block: block), shape.rows, shape.columns)
+        },
+        biases: try shapes.map { layer, shape in
+          try tensors.optionalFloats(layer.biasName(block: block), shape.rows)
         })
     }
-    let divisors =
-      file.tensor(TensorName.ropeFreqs) == nil ? nil : try floats(TensorName.ropeFreqs, config.headDim / 2)
-    rotary = try RotaryFrequencies(config, divisors: divisors)
+    rotary = try RotaryFrequencies(config, divisors: tensors.ropeDivisors(config, context: self.context))
+    try tensors.refuseTheRest()
   }
 
   func check(_ tokens: some Sequence<UInt32>) throws {

@@ -7,20 +7,30 @@ public enum TensorName {
   public static let output = "output.weight"
   public static let ropeFreqs = "rope_freqs.weight"
 
+  static let ropeFactorsShort = "rope_factors_short.weight"
+  static let ropeFactorsLong = "rope_factors_long.weight"
+
   static func attnNorm(_ block: Int) -> String { "blk.\(block).attn_norm.weight" }
+  static func attnQNorm(_ block: Int) -> String { "blk.\(block).attn_q_norm.weight" }
+  static func attnKNorm(_ block: Int) -> String { "blk.\(block).attn_k_norm.weight" }
   static func ffnNorm(_ block: Int) -> String { "blk.\(block).ffn_norm.weight" }
 }
 
 extension LoRATarget {
-  /// `(outputs, inputs)` of this layer.
-  func shape(_ config: LlamaConfig, vocabulary: Int) -> (rows: Int, columns: Int) {
+  /// The name of the frozen row that is added to this layer's outputs, where a model has one.
+  func biasName(block: Int) -> String { "blk.\(block).\(rawValue).bias" }
+
+  /// `(outputs, inputs)` of this layer in `block`.
+  func shape(_ config: LlamaConfig, block: Int, vocabulary: Int) -> (rows: Int, columns: Int) {
+    let sizes = config.blocks[block]
+    let (queries, keys) = (sizes.headCount * config.headDim, sizes.kvHeadCount * config.headDim)
     switch self {
-    case .attnQ: (config.queryDim, config.dim)
-    case .attnK, .attnV: (config.kvDim, config.dim)
-    case .attnOutput: (config.dim, config.queryDim)
-    case .ffnGate, .ffnUp: (config.feedForward, config.dim)
-    case .ffnDown: (config.dim, config.feedForward)
-    case .output: (vocabulary, config.dim)
+    case .attnQ: return (queries, config.dim)
+    case .attnK, .attnV: return (keys, config.dim)
+    case .attnOutput: return (config.dim, queries)
+    case .ffnGate, .ffnUp: return (sizes.feedForward, config.dim)
+    case .ffnDown: return (config.dim, sizes.feedForward)
+    case .output: return (vocabulary, config.dim)
     }
   }
 

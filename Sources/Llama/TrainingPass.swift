@@ -29,7 +29,9 @@ public final class TrainingPass {
   private let head: Head
   private let block: BlockForward
   private let tapes: [BlockTape]
-  private let room: BlockTape
+  private let rooms: [LlamaConfig.Block: BlockTape]
+  /// The gradient of the residual stream: of `middle` on the way through a block.
+  private let d: Matrix
   /// Where gradients become integers, in the room of the forward's activations, which no backward reads; nil in `f32`.
   private let integers: QuantizedRows?
   /// `inputs[b] [T, D]` goes into block `b`; the last one is the last block's output.
@@ -61,17 +63,19 @@ public final class TrainingPass {
     block = BlockForward(model, rows: maximumRows)
     let scratch = QuantizedRows(values: Self.integerValues(config, maximumRows: maximumRows))
     integers = backward == .int16 ? scratch : nil
-    let spare = BlockTape(model, rows: maximumRows, scratch: scratch)
+    let spares = BlockTape.each(model, rows: maximumRows, scratch: scratch)
     tapes = policy.slots.enumerated().map { b, slots in
       let fromTheLast = config.blockCount - b
       var keeps: Set<BlockTape.Half> = []
       if fromTheLast <= kept.attention { keeps.insert(.attention) }
       if fromTheLast <= kept.feedForward { keeps.insert(.feedForward) }
-      let tape = BlockTape(model, rows: maximumRows, scratch: scratch, spare: spare, keeps: keeps)
+      let kind = config.blocks[b]
+      let tape = BlockTape(model, kind, rows: maximumRows, scratch: scratch, spare: spares[kind], keeps: keeps)
       tape.low = slots.map { $0.map { Matrix(maximumRows, $0.rank) } }
       return tape
     }
-    room = BlockTape(model, rows: maximumRows, scratch: scratch)
+    rooms = BlockTape.each(model, rows: maximumRows, scratch: scratch)
+    d = rooms.values.first?.middle ?? Matrix(maximumRows, config.dim)  // nothing else uses the middle of a room
     inputs = (0...config.blockCount).map { _ in Matrix(maximumRows, config.dim) }
     angles = RotaryAngles(config, rows: maximumRows)
   }
@@ -89,7 +93,7 @@ public final class TrainingPass {
         throw LlamaError.contextExceeded(needed: group.positions, limit: model.context)
       }
     }
-    let layout = GroupLayout(groups, model.attention)
+    let layout = GroupLayout(groups, pageBytes: model.largestPageBytes)
     precondition(layout.rows <= maximumRows, "\(layout.rows) rows exceed the \(maximumRows) of this pass")
     for (row, position) in layout.positions.enumerated() { model.rotary.turn(angles, row: row, to: position) }
     let dropped = dropout.map { DropoutRows($0, keys: layout.keys(of: $0), room: dropoutRoom) }
@@ -129,10 +133,7 @@ public final class TrainingPass {
     let dUnnormed = Matrix(dNormed.rows, dNormed.columns)
     model.kernels.rmsNormBackward(
       dUnnormed, dNormed, f.unnormed, model.outputNorm, f.inverse, rows: dNormed.rows)
-    // The gradient of the residual stream: of `middle` on the way through a block. A prompt's last row has a target in each
-    // answer.
-    let d = room.middle
-    d.clear()
+    d.clear()  // a prompt's last row has a target in each answer
     for (i, row) in f.layout.targetRows.enumerated() {
       for (column, value) in dUnnormed.row(i).enumerated() { d.pointer[row * d.columns + column] += value }
     }
@@ -141,6 +142,7 @@ public final class TrainingPass {
     let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? model.config.blockCount
     for b in (lowest..<model.config.blockCount).reversed() {
       block.again(b, from: inputs[b], on: tapes[b], at: place(f.layout))
+      guard let room = rooms[model.config.blocks[b]] else { preconditionFailure("no room for block \(b)") }
       backward(b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout), needsInput: b > lowest)
     }
     current = nil
@@ -175,16 +177,17 @@ extension TrainingPass {
     ///   - drops: with dropout.
     public init(_ model: LlamaModel, ranks: Int, maximumRows: Int, targets: Int, pages: Int, drops: Bool = false) {
       let (config, float) = (model.config, MemoryLayout<Float>.stride)
-      let tape = BlockTape.RowBytes(config)
+      let kinds = Set(config.blocks).map { BlockTape.RowBytes(config, $0) }
       let residuals = float * (config.blockCount + 2) * config.dim
       let low = float * config.blockCount * ranks
       let perRow =
-        2 * tape.all + residuals + low + float * config.headDim + (drops ? float * BlockTape.widest(config) : 0)
+        2 * BlockTape.rowBytesOfEach(config) + residuals + low + RotaryAngles.rowBytes(config)
+        + (drops ? float * BlockTape.widest(config) : 0)
       let integers = QuantizedRows.bytes(values: TrainingPass.integerValues(config, maximumRows: maximumRows))
-      base = maximumRows * perRow + integers + pages * model.attention.pageBytes
+      base = maximumRows * perRow + integers + pages * model.largestPageBytes
       head = targets * float * 4 * config.dim + Head.bytes(config, rows: targets)
-      attention = maximumRows * tape.attention
-      feedForward = maximumRows * tape.feedForward
+      attention = maximumRows * (kinds.map(\.attention).max() ?? 0)
+      feedForward = maximumRows * (kinds.map(\.feedForward).max() ?? 0)
     }
   }
 }

@@ -31,13 +31,17 @@ public struct AttentionShape: Equatable, Sendable {
   public let scale: Float
   /// What pages hold.
   public let kv: KVFormat
+  /// A row sees its own position and the `window − 1` before it; nil: all before it.
+  public let window: Int?
 
   /// The widest head the kernels have room for.
   public static let maximumHeadDim = 256
 
   /// - Precondition: `heads` is a multiple of `kvHeads`; `headDim` is even, at most `maximumHeadDim` and
-  ///   fits `kv`.
-  public init(heads: Int, kvHeads: Int, headDim: Int, scale: Float, kv: KVFormat = .f32) {
+  ///   fits `kv`; `window` is at least 1.
+  public init(
+    heads: Int, kvHeads: Int, headDim: Int, scale: Float, kv: KVFormat = .f32, window: Int? = nil
+  ) {
     precondition(
       kvHeads > 0 && heads > 0 && heads.isMultiple(of: kvHeads),
       "\(heads) heads cannot share \(kvHeads) key/value heads")
@@ -45,11 +49,13 @@ public struct AttentionShape: Equatable, Sendable {
       headDim > 0 && headDim.isMultiple(of: 2) && headDim <= Self.maximumHeadDim,
       "a head of \(headDim) is not an even number up to \(Self.maximumHeadDim)")
     precondition(kv.fits(headDim: headDim), "a head of \(headDim) is not whole blocks of \(kv)")
+    precondition(window.map { $0 > 0 } ?? true, "a window of \(window ?? 0) positions shows nothing")
     self.heads = heads
     self.kvHeads = kvHeads
     self.headDim = headDim
     self.scale = scale
     self.kv = kv
+    self.window = window
   }
 
   /// Positions in a page of the cache.
@@ -58,7 +64,8 @@ public struct AttentionShape: Equatable, Sendable {
   public var pageBytes: Int { k_page_bytes(c) }
 
   var c: k_attention_shape {
-    k_attention_shape(heads: heads, kv_heads: kvHeads, head_dim: headDim, scale: scale, format: kv.format)
+    k_attention_shape(
+      heads: heads, kv_heads: kvHeads, head_dim: headDim, scale: scale, format: kv.format, window: window ?? 0)
   }
 }
 

@@ -113,13 +113,22 @@ public struct Kernels: @unchecked Sendable {
     k_rms_norm_backward(context, dx.pointer, dy.pointer, x.pointer, w.pointer, inverse.pointer, rows, w.count)
   }
 
-  /// Rotates `x [T, heads·E]` in place by the angles `[T, E/2]` whose cosines and sines are given.
-  public func rope(_ x: Matrix, cosines: Matrix, sines: Matrix, rows: Int, heads: Int, inverse: Bool = false) {
+  /// `y[t] += b` on the first `rows` rows.
+  public func add(_ y: Matrix, row b: Buffer<Float>, rows: Int) {
+    precondition(y.columns == b.count && rows <= y.rows, "add: shapes differ")
+    k_add_row(context, y.pointer, y.columns, b.pointer, rows, b.count)
+  }
+
+  /// Turns the pairs of `x [T, heads·E]` in place by the angles `[T, E/2]` whose cosines and sines are given.
+  public func rope(
+    _ x: Matrix, _ pairs: RotaryPairs, cosines: Matrix, sines: Matrix, rows: Int, heads: Int, inverse: Bool = false
+  ) {
     let headDim = cosines.columns * 2
     precondition(
       x.columns == heads * headDim && sines.columns == cosines.columns
         && rows <= min(x.rows, cosines.rows, sines.rows), "rope: shapes differ")
-    k_rope(context, x.pointer, x.columns, cosines.pointer, sines.pointer, rows, heads, headDim, inverse)
+    k_rope(
+      context, x.pointer, x.columns, cosines.pointer, sines.pointer, rows, heads, headDim, pairs.c, inverse)
   }
 
   public func swiGLU(_ out: Matrix, _ gate: Matrix, _ up: Matrix, rows: Int) {
@@ -141,11 +150,11 @@ public struct Kernels: @unchecked Sendable {
     k_axpy(context, y.pointer, x.pointer, s, rows * x.columns)
   }
 
-  /// `y = a + b` on the first `rows` rows; `y` may be `a`.
-  public func sum(_ y: Matrix, _ a: Matrix, _ b: Matrix, rows: Int) {
+  /// `y = a + s · b` on the first `rows` rows; `y` may be `a`.
+  public func sum(_ y: Matrix, _ a: Matrix, _ b: Matrix, scale s: Float = 1, rows: Int) {
     precondition(
       a.columns == y.columns && b.columns == y.columns && rows <= min(y.rows, a.rows, b.rows), "sum: shapes differ")
-    k_add(context, y.pointer, a.pointer, b.pointer, rows * y.columns)
+    k_add(context, y.pointer, a.pointer, b.pointer, s, rows * y.columns)
   }
 
   // MARK: Attention
@@ -214,6 +223,16 @@ public struct Kernels: @unchecked Sendable {
   public func log(_ out: Buffer<Float>, _ x: Buffer<Float>) {
     k_log(context, out.pointer, x.pointer, x.count)
   }
+}
+
+/// Which values of a head turn together in the rotary embedding.
+public enum RotaryPairs: Sendable {
+  /// 2i and 2i + 1: GGUF's row order of q and k for `llama`.
+  case neighbours
+  /// i and i + E/2: Hugging Face's order.
+  case halves
+
+  var c: k_pairs { self == .halves ? K_HALVES : K_NEIGHBOURS }
 }
 
 /// `to [n, m] = from [m, n]`.

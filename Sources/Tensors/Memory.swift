@@ -79,6 +79,13 @@ public final class Matrix: @unchecked Sendable {
     buffer = Buffer((range.lowerBound * columns)..<(range.upperBound * columns), of: whole.buffer)
   }
 
+  private init(foldedTo columns: Int, of whole: Matrix) {
+    precondition(whole.count.isMultiple(of: columns), "\(whole.count) values are not rows of \(columns)")
+    rows = whole.count / columns
+    self.columns = columns
+    buffer = whole.buffer
+  }
+
   public convenience init(_ rows: Int, _ columns: Int, _ values: [Float]) {
     precondition(values.count == rows * columns, "\(values.count) values for [\(rows), \(columns)]")
     self.init(rows, columns)
@@ -114,6 +121,9 @@ public final class Matrix: @unchecked Sendable {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) are outside 0..<\(rows)")
     return Matrix(range, of: self)
   }
+
+  /// The same values as rows of `columns`, the same memory.
+  public func folded(columns: Int) -> Matrix { Matrix(foldedTo: columns, of: self) }
 
   public func clear() { buffer.fill(0) }
 

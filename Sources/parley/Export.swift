@@ -29,12 +29,12 @@ struct Export: ParsableCommand {
     let adapter = try LoRAAdapter.read(gguf: path)
     let base = try LlamaModel(
       GGUFFile.open(model), precision: .int16, kernels: Session.kernels(threads: nil), context: 1)
-    try adapter.check(architecture: "llama", layers: base.adaptable)
+    try adapter.check(architecture: base.config.architecture.name, layers: base.adaptable)
     switch to {
     case .gguf: try adapter.write(gguf: out)
     case .peft:
       try adapter.writePEFT(
-        folder: out, heads: base.config.headCount, kvHeads: base.config.kvHeadCount, baseName: nil)
+        folder: out, headDim: base.config.headDim, pairs: base.config.architecture.rotaryPairs, baseName: nil)
     }
     note("Wrote \(adapter.modules.count) adapted layers to '\(out)'.")
   }

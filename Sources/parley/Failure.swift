@@ -30,7 +30,11 @@ enum ExitStatus: Int32 {
     case let error as RecordFault: self = ExitStatus(error.reason)
     case let error as FileError: self = ExitStatus(file: error)
     case let error as GGUFError:
-      if case .file(let file) = error.fact { self = ExitStatus(file: file) } else { self = .badData }
+      switch error.fact {
+      case .file(let file): self = ExitStatus(file: file)
+      case .missingPart: self = .notFound
+      default: self = .badData
+      }
     case let error as SamplerError:
       if case .value = error { self = .usage } else { self = .badData }
     case let error as OracleError:

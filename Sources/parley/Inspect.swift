@@ -1,16 +1,20 @@
-import Adapters
 import ArgumentParser
-import GGUF
-import Llama
+import Foundation
 import Tensors
-import Tokenization
-import Training
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a model file is and what it needs in memory.")
+    abstract: "Show what a model file is and what it needs in memory.",
+    discussion:
+      "Of a split model, name any part. Memory is what the work needs beside the mapped weights and the program.")
 
   @OptionGroup var model: ModelOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Lengths of sequences to count memory for, separated by commas; without it, 2048, 8192 and the context, as far as the context goes.",
+      valueName: "tokens"))
+  var lengths: TokenCounts?
 
   @Flag(help: "List every tensor.")
   var tensors = false
@@ -23,8 +27,28 @@ struct Inspect: ParsableCommand {
 
   func run() throws {
     let session = try Session(model, NoiseOptions.none)
-    let facts = try ModelFacts(session, listsTensors: tensors, showsCPU: cpu)
+    let facts = try ModelFacts(
+      session, lengths: counts(context: session.model.context), listsTensors: tensors, showsCPU: cpu)
     if json { try Output.json(facts) } else { try Output.text(facts.text) }
+  }
+
+  private func counts(context: Int) throws -> [Int] {
+    guard let lengths else { return [2048, 8192].filter { $0 < context } + [context] }
+    for count in lengths.values where !(1...context).contains(count) {
+      throw ValidationError("--lengths has \(count); give numbers from 1 to \(context), the context.")
+    }
+    return lengths.values
+  }
+}
+
+/// `512,2048`
+struct TokenCounts: ExpressibleByArgument {
+  let values: [Int]
+
+  init?(argument: String) {
+    let numbers = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    values = numbers.compactMap { $0 }
+    if values.count != numbers.count { return nil }
   }
 }
 
@@ -38,150 +62,110 @@ extension NoiseOptions {
   }
 }
 
-/// What `inspect` shows. Sizes in bytes.
-struct ModelFacts: Encodable {
-  struct Format: Encodable {
-    let format: String
-    let tensors: Int
-    let bytes: Int
-  }
-
-  struct Tensor: Encodable {
-    let name: String
-    let format: String
-    let dimensions: [Int]
-    let bytes: Int
-  }
-
-  struct TokenizerFacts: Encodable {
-    let model: String
-    let pre: String?
-    let vocabulary: Int
-    let bos: TokenID?
-    let eos: TokenID?
-    let endTokens: [TokenID]
-    let addsBOS: Bool
-  }
-
-  struct Memory: Encodable {
-    /// Pages of the mapped file that every use touches.
-    let weights: Int
-    /// One sequence of 2048 positions, or of the whole context if that is less.
-    let generate: Int
-    let score: Int
-    /// A pair, prompt and answers of 256 tokens each; rank 16 on all layers, every block computed again in the backward.
-    let train: Int
-  }
-
-  struct CPU: Encodable {
-    let kernels: String
-    let available: [String]
-    let threads: Int
-    let grid: KernelGrid
-  }
-
-  let path: String
-  let architecture: String
-  let name: String?
-  let parameters: Int
-  let blocks: Int
-  let width: Int
-  let feedForward: Int
-  let heads: Int
-  let kvHeads: Int
-  let headWidth: Int
-  let context: Int
-  let tiedOutput: Bool
-  let formats: [Format]
-  let tokenizer: TokenizerFacts
-  let chatTemplate: Bool
-  let memory: Memory
-  let tensors: [Tensor]?
-  let cpu: CPU?
-
-  init(_ session: Session, listsTensors: Bool, showsCPU: Bool) throws {
-    let (file, model, config) = (session.file, session.model, session.model.config)
-    path = file.path
-    architecture = try file.metadata.string("general.architecture")
-    name = try file.metadata.optionalString("general.name")
-    parameters = file.tensors.reduce(0) { $0 + $1.elementCount }
-    (blocks, width, feedForward) = (config.blockCount, config.dim, config.feedForward)
-    (heads, kvHeads, headWidth) = (config.headCount, config.kvHeadCount, config.headDim)
-    context = config.contextLength
-    tiedOutput = model.isTied
-    formats = Dictionary(grouping: file.tensors, by: \.formatName)
-      .map { Format(format: $0, tensors: $1.count, bytes: $1.reduce(0) { $0 + $1.byteCount }) }
-      .sorted { $0.bytes > $1.bytes }
-    tokenizer = TokenizerFacts(
-      model: try file.metadata.string("tokenizer.ggml.model"),
-      pre: try file.metadata.optionalString("tokenizer.ggml.pre"), vocabulary: session.tokenizer.vocabularySize,
-      bos: session.tokenizer.bos, eos: session.tokenizer.eos, endTokens: session.tokenizer.endTokens.sorted(),
-      addsBOS: session.tokenizer.addsBOS)
-    chatTemplate = try ChatTemplate.inFile(file.metadata) != nil
-    memory = Memory(model, weights: file.tensors.reduce(0) { $0 + $1.byteCount })
-    tensors =
-      listsTensors
-      ? file.tensors.map {
-        Tensor(name: $0.name, format: $0.formatName, dimensions: $0.dimensions, bytes: $0.byteCount)
-      } : nil
-    cpu =
-      showsCPU
-      ? CPU(
-        kernels: model.kernels.name, available: Kernels.available, threads: model.kernels.threads,
-        grid: KernelGrid(model.kernels)) : nil
-  }
-
+extension ModelFacts {
+  /// For people: groups of aligned lines.
   var text: String {
-    var lines: [(String, String)] = [
-      ("file", path), ("name", name ?? "none given"), ("architecture", architecture),
-      ("parameters", "\(parameters)"),
-      ("shape", "\(blocks) blocks, width \(width), feed-forward \(feedForward)"),
-      ("attention", "\(heads) heads of \(headWidth), \(kvHeads) for keys and values"),
-      ("context", "\(context)"), ("output", tiedOutput ? "tied to the embedding" : "a matrix of its own"),
-      (
-        "formats",
-        formats.map { "\($0.format) ×\($0.tensors) (\(mebibytes($0.bytes)))" }.joined(separator: ", ")
-      ),
-      (
-        "tokenizer",
-        "\(tokenizer.model)/\(tokenizer.pre ?? "default"), \(tokenizer.vocabulary) tokens, "
-          + (tokenizer.addsBOS ? "adds BOS" : "adds no BOS")
-      ),
-      ("chat template", chatTemplate ? "yes" : "no"),
-      ("to generate", "\(mebibytes(memory.generate)) beside \(mebibytes(memory.weights)) of mapped weights"),
-      ("to score", "\(mebibytes(memory.score)) beside them"),
-      ("to train", "\(mebibytes(memory.train)) beside them, more with blocks kept"),
-    ]
+    var groups = [file, model, vocabulary, needs]
     if let cpu {
-      lines.append(("kernels", "\(cpu.kernels) (of \(cpu.available.joined(separator: ", ")))"))
-      lines.append(("threads", "\(cpu.threads)"))
+      groups.append(
+        Self.group(
+          "Processor",
+          [("kernels", "\(cpu.kernels) (of \(cpu.available.joined(separator: ", ")))"), ("threads", "\(cpu.threads)")])
+          + "\n" + cpu.grid.text)
     }
-    let table = lines.map { $0.0.padding(toLength: 15, withPad: " ", startingAt: 0) + $0.1 + "\n" }.joined()
-    let list = (tensors ?? []).map { "\($0.name)  \($0.format)  \($0.dimensions)\n" }.joined()
-    return table + (cpu.map { "\n" + $0.grid.text } ?? "") + list
+    if let tensors {
+      let table = tensors.map { [$0.name, $0.format, "\($0.dimensions)", byteCount($0.bytes)] }
+      groups.append("Tensors\n" + Self.table(table, rightAligned: [3]))
+    }
+    return groups.joined(separator: "\n")
+  }
+
+  private var file: String {
+    let bytes = memory.weights
+    let barWidth = 20.0
+    let histogram = formats.map { format in
+      let share = Double(format.bytes) / Double(max(bytes, 1))
+      return [
+        format.format, "\(format.tensors)", byteCount(format.bytes), "\(Int((100 * share).rounded())) %",
+        String(repeating: "█", count: Int((barWidth * share).rounded())),
+      ]
+    }
+    var lines = files.map { ("path", $0) }
+    lines.append(("weights", "\(byteCount(bytes)) in \(formats.reduce(0) { $0 + $1.tensors }) tensors"))
+    return Self.group("File", lines) + Self.table(histogram, rightAligned: [1, 2, 3])
+  }
+
+  private var model: String {
+    let window = slidingWindow.map { ", \($0) seen at once" } ?? ""
+    return Self.group(
+      "Model",
+      [
+        ("name", name ?? "none given"), ("architecture", architecture), ("parameters", Self.rounded(parameters)),
+        ("shape", "\(blocks) blocks, width \(width), feed-forward \(feedForward)"),
+        ("attention", "\(heads) heads of \(headWidth), \(kvHeads) for keys and values"),
+        ("context", "\(context)\(window)"), ("rotation", "base \(ropeBase), scaling \(ropeScaling)"),
+        ("output", tiedOutput ? "tied to the embedding" : "a matrix of its own"),
+      ])
+  }
+
+  private var vocabulary: String {
+    Self.group(
+      "Text",
+      [
+        (
+          "tokenizer",
+          "\(tokenizer.model)/\(tokenizer.pre ?? "default"), \(tokenizer.vocabulary) tokens, "
+            + (tokenizer.addsBOS ? "adds BOS" : "adds no BOS")
+        ),
+        ("chat template", chatTemplate ? "yes" : "no"),
+      ])
+  }
+
+  private var needs: String {
+    let header = ["tokens"] + memory.lengths.map { "\($0.tokens)" }
+    let rows = [("to generate", \Length.generate), ("to score", \.score), ("to train a pair", \.train)].map {
+      use, bytes in
+      [use] + memory.lengths.map { byteCount($0[keyPath: bytes]) }
+    }
+    return "Memory beside \(byteCount(memory.weights)) of mapped weights\n"
+      + Self.table([header] + rows, rightAligned: Set(1..<header.count))
+      + "  (training in the least memory; it takes more where it may, and is faster then)\n"
+  }
+
+  private static func group(_ title: String, _ lines: [(String, String)]) -> String {
+    "\(title)\n" + table(lines.map { [$0.0, $0.1] }, rightAligned: [], firstWidth: 14)
+  }
+
+  /// Rows of cells under each other, indented.
+  private static func table(_ rows: [[String]], rightAligned: Set<Int>, firstWidth: Int = 0) -> String {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in
+      rows.reduce(column == 0 ? firstWidth : 0) { max($0, column < $1.count ? $1[column].count : 0) }
+    }
+    return rows.map { row in
+      var line = " "
+      for (column, cell) in row.enumerated() {
+        let padding = String(repeating: " ", count: widths[column] - cell.count)
+        line += " " + (rightAligned.contains(column) ? padding + cell : cell + padding)
+        if column + 1 < row.count { line += " " }
+      }
+      while line.last == " " { line.removeLast() }
+      return line + "\n"
+    }.joined()
+  }
+
+  /// `1.78 billion (1777088000)`
+  private static func rounded(_ count: Int) -> String {
+    let (size, word) = count >= 1_000_000_000 ? (1e9, "billion") : (1e6, "million")
+    guard count >= 1_000_000 else { return "\(count)" }
+    return "\((100 * Double(count) / size).rounded() / 100) \(word) (\(count))"
   }
 }
 
-extension ModelFacts.Memory {
-  init(_ model: LlamaModel, weights: Int) {
-    let (rows, rank) = (512, 16)
-    let pages = { (positions: Int) in
-      let count = (positions + AttentionShape.pagePositions - 1) / AttentionShape.pagePositions
-      return count * KVSequence.pageBytes(model)
-    }
-    let forward = ForwardPass.bytes(model.config, maximumRows: rows)
-    let adapter = model.blockLayers.reduce(0) {
-      $0 + TrainingPlan.adapterBytes(rank: rank, inputs: $1.columns, outputs: $1.rows)
-    }
-    let tokens = [TokenID](repeating: 0, count: 256)
-    let pair = ScoredGroup(prompt: tokens, answers: [tokens, tokens])
-    let training = TrainingPass.Bytes(
-      model, ranks: rank * LoRATarget.inBlock.count, maximumRows: pair.rows, targets: pair.targets, pages: pair.pages)
-    self.weights = weights
-    generate = forward + pages(min(model.context, 2048))
-    score = forward + pages(rows)
-    train = training.base + training.head + adapter
-  }
+/// `1.04 GiB`; below a tenth of one, `12.3 MiB`.
+func byteCount(_ bytes: Int) -> String {
+  let gibibytes = Double(bytes) / Double(1 << 30)
+  return gibibytes >= 0.1 ? String(format: "%.2f GiB", gibibytes) : mebibytes(bytes)
 }
 
 /// `12.3 MiB`

@@ -21,7 +21,8 @@ struct LoRAStep {
   /// - Throws: `TrainerError.memory`.
   init(_ model: LlamaModel, pairs: [ScoredGroup]) throws {
     let adapter = LoRAAdapter.fresh(
-      architecture: "llama", rank: Self.rank, alpha: Float(2 * Self.rank), seed: 1, shapes: model.blockLayers)
+      architecture: model.config.architecture.name, rank: Self.rank, alpha: Float(2 * Self.rank), seed: 1,
+      shapes: model.blockLayers)
     self.pairs = pairs
     policy = try Policy(model, adapter: adapter)
     var config = RunConfig()

@@ -19,6 +19,7 @@ struct Parley: AsyncParsableCommand {
       exit(withError: error)
     }
     Interrupt.listen()
+    LostFile.listen()
     do {
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()

@@ -63,7 +63,7 @@ struct Train: ParsableCommand {
     let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let options = TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true)
     if plan { return try show(options, loss, try Policy(session.model, adapter: start), session, program: program) }
-    let digest = try Fingerprint.of(file: model.path)
+    let digest = try Fingerprint.of(files: session.file.paths)
     let base = try reference.flatMap { $0 == "base" ? nil : try LoRAAdapter.read(gguf: $0) }
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),

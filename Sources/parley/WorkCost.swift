@@ -64,7 +64,7 @@ struct ModelCost {
     linearGradient = gradients
     head = product(model.output.format, model.output.rows, model.output.columns)
     headGradient = gradient(model.output.format, model.output.rows, model.output.columns)
-    attention = Double(4 * model.config.queryDim * model.config.blockCount)
+    attention = Double(4 * model.config.headDim * model.config.blocks.reduce(0) { $0 + $1.headCount })
     adapter = model.blockLayers.reduce(0) { $0 + 2 * Double($1.rows + $1.columns) }
     let all = file.tensors.reduce(0) { $0 + $1.byteCount }
     weightBytes = Double(model.isTied ? all : all - model.tokenEmbd.bytes.count)

@@ -129,7 +129,7 @@ struct LoRAOptionsTests {
   @Test func aPEFTFolderKeepsEveryChange() throws {
     let adapter = try uneven()
     let folder = try temporaryFolder() + "/peft"
-    try adapter.writePEFT(folder: folder, heads: Small.heads, kvHeads: Small.kvHeads, baseName: nil)
+    try adapter.writePEFT(folder: folder, headDim: Small.headDim, pairs: .neighbours, baseName: nil)
     let tensors = try Safetensors(folder + "/adapter_model.safetensors")
     let config = try #require(
       JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: folder + "/adapter_config.json")))

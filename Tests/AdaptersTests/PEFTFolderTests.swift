@@ -46,6 +46,16 @@ struct PEFTFolderTests {
     }
   }
 
+  /// Qwen's files have Hugging Face's own order.
+  @Test func rowsThatTurnInHalvesStayWhereTheyAre() throws {
+    let adapter = Small.adapter(rank: 3, alpha: 6)
+    let tensors = try exported(adapter, pairs: .halves).tensors
+    for (index, layer) in ["q_proj", "k_proj"].enumerated() {
+      let hf = try #require(tensors[Self.prefix + "0.self_attn.\(layer).lora_B.weight"])
+      #expect(hf.values == adapter.modules[index].b.values)
+    }
+  }
+
   @Test func theConfigurationSaysWhatPEFTNeeds() throws {
     let config = try exported(Small.adapter(rank: 4, alpha: 6), baseName: "some/base \"x\"\n").config
     let wanted: NSDictionary = [
@@ -86,7 +96,7 @@ struct PEFTFolderTests {
   @Test func exportsAreTheSameBytesEveryTime() throws {
     let (one, two) = (try temporaryFolder(), try temporaryFolder())
     for folder in [one, two] {
-      try Small.adapter(rank: 2, alpha: 3).writePEFT(folder: folder, heads: 4, kvHeads: 2, baseName: nil)
+      try Small.adapter(rank: 2, alpha: 3).writePEFT(folder: folder, headDim: 4, pairs: .neighbours, baseName: nil)
     }
     #expect(FileManager.default.contentsEqual(atPath: one, andPath: two))
     #expect(
@@ -98,22 +108,17 @@ struct PEFTFolderTests {
   @Test func wishesThatCannotBeFulfilledAreNamed() throws {
     let adapter = Small.adapter(rank: 2, alpha: 3)
     let folder = try temporaryFolder() + "/peft"
-    #expect(throws: AdapterError.heads(tensor: "blk.0.attn_q.weight", rows: 16, heads: 3)) {
-      try adapter.writePEFT(folder: folder, heads: 3, kvHeads: 2, baseName: nil)
-    }
-    #expect(throws: AdapterError.heads(tensor: "blk.0.attn_k.weight", rows: 8, heads: 8)) {
-      try adapter.writePEFT(folder: folder, heads: 4, kvHeads: 8, baseName: nil)
+    for (headDim, tensor, rows) in [(1, "attn_q", 16), (6, "attn_q", 16), (16, "attn_k", 8), (0, "attn_q", 16)] {
+      #expect(throws: AdapterError.heads(tensor: "blk.0.\(tensor).weight", rows: rows, headDim: headDim)) {
+        try adapter.writePEFT(folder: folder, headDim: headDim, pairs: .neighbours, baseName: nil)
+      }
     }
     #expect(throws: AdapterError.baseNameIsPath("/models/x")) {
-      try adapter.writePEFT(folder: folder, heads: 4, kvHeads: 2, baseName: "/models/x")
-    }
-    #expect(throws: AdapterError.notExportable(architecture: "qwen2")) {
-      try LoRAAdapter(architecture: "qwen2", alpha: 3, modules: adapter.modules)
-        .writePEFT(folder: folder, heads: 4, kvHeads: 2, baseName: nil)
+      try adapter.writePEFT(folder: folder, headDim: 4, pairs: .neighbours, baseName: "/models/x")
     }
     #expect(!FileManager.default.fileExists(atPath: folder))
     #expect(throws: FileError.self) {
-      try adapter.writePEFT(folder: folder + "/deep/er", heads: 4, kvHeads: 2, baseName: nil)
+      try adapter.writePEFT(folder: folder + "/deep/er", headDim: 4, pairs: .neighbours, baseName: nil)
     }
   }
 
@@ -125,10 +130,10 @@ struct PEFTFolderTests {
   }
 
   private func exported(
-    _ adapter: LoRAAdapter, baseName: String? = nil
+    _ adapter: LoRAAdapter, pairs: RotaryPairs = .neighbours, baseName: String? = nil
   ) throws -> (tensors: [String: Tensor], config: NSDictionary) {
     let folder = try temporaryFolder() + "/peft"
-    try adapter.writePEFT(folder: folder, heads: Small.heads, kvHeads: Small.kvHeads, baseName: baseName)
+    try adapter.writePEFT(folder: folder, headDim: Small.headDim, pairs: pairs, baseName: baseName)
     let json = try Data(contentsOf: URL(fileURLWithPath: folder + "/adapter_config.json"))
     let config = try #require(try JSONSerialization.jsonObject(with: json) as? NSDictionary)
 

@@ -20,6 +20,23 @@ struct FailureTests {
     }
   }
 
+  #if os(Linux)
+    /// Opened, then cut to its first page while the program waits for a turn: the answer needs what is gone.
+    @Test func aModelThatShrinksWhileItIsUsed() throws {
+      let shop = try Workshop()
+      let pipe = Pipe()
+      let running = try Program.launch(["chat", shop.model], pipe: pipe)
+      let maps = "/proc/\(running.process.processIdentifier)/maps"
+      while running.process.isRunning, try !Program.text(maps).contains(shop.model) { usleep(1000) }
+      #expect(truncate(shop.model, 4096) == 0)
+      try pipe.fileHandleForWriting.write(contentsOf: Data("hello\n".utf8))
+      try pipe.fileHandleForWriting.close()
+      let result = try running.end()
+      #expect(result.code == 74 && result.output.isEmpty)
+      #expect(result.errors.hasPrefix("parley: A file in use") && result.errors.filter(\.isNewline).count == 1)
+    }
+  #endif
+
   @Test func aMissingFileIs66() throws {
     let shop = try Workshop()
     let none = shop.folder + "/none"

@@ -51,9 +51,12 @@ enum Program {
     }
   }
 
-  /// - Parameter prelude: a command of the shell that sets up the process first, a limit for example.
+  /// - Parameters:
+  ///   - pipe: what it reads, in place of `input`.
+  ///   - prelude: a command of the shell that sets up the process first, a limit for example.
   static func launch(
-    _ arguments: [String], input: String = "", environment: [String: String] = [:], after prelude: String? = nil
+    _ arguments: [String], input: String = "", pipe: Pipe? = nil, environment: [String: String] = [:],
+    after prelude: String? = nil
   ) throws -> Running {
     let folder = try temporaryFolder()
     let process = Process()
@@ -64,7 +67,7 @@ enum Program {
     for (name, text) in [("in", input), ("out", ""), ("err", "")] {
       try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
     }
-    process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: folder + "/in"))
+    process.standardInput = try pipe ?? FileHandle(forReadingFrom: URL(fileURLWithPath: folder + "/in"))
     process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/out"))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: folder + "/err"))
     try process.run()

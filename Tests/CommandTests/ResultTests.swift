@@ -157,26 +157,91 @@ struct ResultTests {
     func train(_ layers: Int) throws -> Int {
       let shop = try Workshop { $0.layers = layers }
       let facts = try #require(try run(["inspect", shop.model, "--json"]).objects().first)
-      return try #require((facts["memory"] as? [String: Any])?["train"] as? Int)
+      return try #require(lengths(facts).first?["train"])
     }
     // Seven layers of rank 16, of 64, 64, 64, 64, 64, 64, 128 inputs and 64, 32, 32, 64, 128, 128, 64 outputs: six copies
-    // of A and five of B. For each of 256 + 2 · 255 rows the block's input and the seven inner products. Four bytes each.
-    #expect(try train(3) - train(2) == 4 * (16 * (6 * 512 + 5 * 512) + 766 * (64 + 7 * 16)))
+    // of A and five of B. For each of 128 + 2 · 127 rows the block's input and the seven inner products. Four bytes each.
+    let (ofAdapter, perRow) = (16 * (6 * 512 + 5 * 512), 64 + 7 * 16)
+    #expect(try train(3) - train(2) == 4 * (ofAdapter + 382 * perRow))
+  }
+
+  private func lengths(_ facts: [String: Any]) throws -> [[String: Int]] {
+    try #require((facts["memory"] as? [String: Any])?["lengths"] as? [[String: Int]])
   }
 
   @Test func inspectCountsTheMemoryOfKeysAndValues() throws {
     let shop = try Workshop()
     func memory(_ kv: String) throws -> [String: Int] {
-      let facts = try #require(try run(["inspect", shop.model, "--json", "--kv", kv]).objects().first)
-      return try #require(facts["memory"] as? [String: Int])
+      let command = ["inspect", shop.model, "--json", "--kv", kv, "--lengths", "256"]
+      let facts = try #require(try run(command).objects().first)
+      return try #require(lengths(facts).first)
     }
     let (whole, half) = (try memory("f32"), try memory("f16"))
-    // Two bytes less for each key and value of 32: of 256 positions, or 512 rows in eight pages, in each block; in training of
-    // the four pages of the prompt and four of each answer, in one block at a time.
+    // Two bytes less for each key and value of 32: of 256 positions in each block; in training of the two pages of the prompt and
+    // two of each answer, in one block at a time.
     let blocks = try #require(try run(["inspect", shop.model, "--json"]).objects().first?["blocks"] as? Int)
-    for (use, positions) in [("generate", blocks * 256), ("score", blocks * 512), ("train", 12 * 64)] {
+    for (use, positions) in [("generate", blocks * 256), ("score", blocks * 256), ("train", 6 * 64)] {
       #expect(try #require(whole[use]) - #require(half[use]) == 2 * 32 * 2 * positions, "\(use)")
     }
+  }
+
+  @Test func inspectCountsTheLengthsAskedFor() throws {
+    let shop = try Workshop()
+    let facts = try #require(try run(["inspect", shop.model, "--json", "--lengths", "64,65,256"]).objects().first)
+    let all = try lengths(facts)
+    #expect(all.map { $0["tokens"] } == [64, 65, 256])
+    // One page more, of keys and values of 32 floats in two blocks.
+    let (less, more) = (try #require(all[0]["generate"]), try #require(all[1]["generate"]))
+    #expect(more - less == 2 * 2 * 32 * 64 * 4)
+    for wrong in ["0", "64,257", "64,", "many"] {
+      #expect(try Program.run(["inspect", shop.model, "--lengths", wrong]).code == 64, "\(wrong)")
+    }
+  }
+
+  @Test func inspectIsReadable() throws {
+    let shop = try Workshop { $0.architecture = "qwen2" }
+    let text = try run(["inspect", shop.model, "--tensors", "--cpu"]).output
+    for group in ["File\n", "Model\n", "Text\n", "Memory beside ", "Processor\n", "Tensors\n"] {
+      #expect(text.contains(group))
+    }
+    let lines = text.split(separator: "\n").map(String.init)
+    #expect(lines.contains("  architecture    qwen2"))
+    #expect(lines.contains("  chat template   yes"))
+    #expect(lines.contains { $0.contains("Q4_0") && $0.contains(" %  █") })
+    #expect(lines.contains { $0.contains("blk.1.ffn_down.weight") && $0.contains("[128, 64]") })
+    #expect(lines.allSatisfy { !$0.hasSuffix(" ") })
+  }
+
+  /// In another folder, so that the parts are found by the path.
+  @Test func aSplitModelIsOneModel() throws {
+    let shop = try Workshop()
+    let whole = try GGUFFile.open(shop.model)
+    let folder = try temporaryFolder()
+    let cut = whole.tensors.count / 2
+    for (number, tensors) in [whole.tensors.prefix(cut), whole.tensors.dropFirst(cut)].enumerated() {
+      var writer = GGUFWriter()
+      if number == 0 {
+        for key in whole.metadata.keys { try writer.set(key, #require(whole.metadata[key])) }
+      }
+      writer.set("split.no", .uint16(UInt16(number)))
+      writer.set("split.count", .uint16(2))
+      writer.set("split.tensors.count", .int32(Int32(whole.tensors.count)))
+      for tensor in tensors {
+        try writer.add(
+          name: tensor.name, dimensions: tensor.dimensions, format: #require(tensor.format),
+          bytes: Array(whole.bytes(of: tensor)))
+      }
+      try writer.write(to: folder + "/m-0000\(number + 1)-of-00002.gguf")
+    }
+    let arguments = ["--prompt", "Say it.", "--max-tokens", "8", "--seed", "3"]
+    let want = try run(["generate", shop.model] + arguments).output
+    for number in 1...2 {
+      #expect(try run(["generate", folder + "/m-0000\(number)-of-00002.gguf"] + arguments).output == want)
+    }
+    let path = folder + "/m-00002-of-00002.gguf"
+    try FileManager.default.removeItem(atPath: path)
+    let result = try Program.run(["generate", folder + "/m-00001-of-00002.gguf"] + arguments)
+    #expect(result.code == 66 && result.errors.contains("Part 2 of 2") && result.errors.contains(path))
   }
 
   @Test func tokenizeShowsIdsAndPieces() throws {

@@ -127,11 +127,6 @@ struct MalformedTests {
     #expect(fact(of: first.header).map(isTruncated) == true)
   }
 
-  @Test func partsOfASplitModelAreRefused() {
-    #expect(fact { $0.add("split.count", type: 2, little(UInt16(3))) } == .split(parts: 3))
-    #expect(fact { $0.add("split.count", type: 2, little(UInt16(1))) } == nil)
-  }
-
   // MARK: Tensor infos
 
   @Test func badTensorNamesAreRefused() {

@@ -56,23 +56,110 @@ import Testing
     }
   }
 
-  @Test func otherArchitectures() {
-    #expect(throws: LlamaError.architecture("mamba")) { try load(["general.architecture": .string("mamba")]) }
+  @Test(arguments: ["mamba", "gemma3", "qwen2moe", "llama4"]) func otherArchitectures(name: String) {
+    #expect(throws: LlamaError.architecture(name)) { try load(["general.architecture": .string(name)]) }
+    let sentence = LlamaError.architecture(name).description
+    for word in [name, "llama", "mistral3", "granite", "qwen2", "qwen3"] { #expect(sentence.contains(word)) }
   }
 
   @Test(arguments: [
-    "llama.expert_count", "llama.attention.sliding_window", "llama.attention.scale", "llama.rope.scale_linear",
-    "llama.logit_scale", "llama.embedding_scale", "llama.residual_scale",
+    "llama.attention.temperature_length", "llama.attention.clamp_kqv", "llama.rope.scaling.alpha",
+    "llama.rope.freq_base_swa", "llama.attn_logit_softcapping", "llama.expert_weights_scale",
   ])
-  func keysThatChangeTheArithmeticAreRefused(key: String) {
+  func keysThatChangeTheArithmeticAreRefused(key: String) throws {
     #expect(throws: LlamaError.unsupported(key: key)) { try load([key: .float32(2)]) }
+    #expect(throws: LlamaError.unsupported(key: key)) { try load([key: .bool(true)]) }
+    // Those that say that there is nothing are not, nor are keys that only describe.
+    for nothing in [GGUFValue.float32(0), .uint32(0), .bool(false)] {
+      #expect(try load([key: nothing, "llama.tensor_data_layout": .string("x")]).config.blockCount == 3)
+    }
   }
 
-  @Test func ropeScalingIsRefusedUnlessNone() throws {
-    #expect(throws: LlamaError.unsupported(key: "llama.rope.scaling.type")) {
-      try load(["llama.rope.scaling.type": .string("yarn")])
+  @Test func experts() throws {
+    #expect(throws: LlamaError.experts(8)) { try load(["llama.expert_count": .uint32(8)]) }
+    #expect(try load(["llama.expert_count": .uint32(0)]).config.blockCount == 3)
+  }
+
+  @Test func attentionThatLooksAhead() throws {
+    let key = "llama.attention.causal"
+    #expect(throws: LlamaError.unsupported(key: key)) { try load([key: .bool(false)]) }
+    #expect(try load([key: .bool(true)]).config.blockCount == 3)
+  }
+
+  @Test func ropeScalings() throws {
+    func scaling(_ keys: [String: GGUFValue]) throws -> RopeConfig {
+      try load(Dictionary(uniqueKeysWithValues: keys.map { ("llama.rope.\($0)", $1) })).config.rope
     }
-    #expect(try load(["llama.rope.scaling.type": .string("none")]).config.blockCount == 3)
+    let eight = GGUFValue.float32(8)
+    #expect(throws: LlamaError.ropeScaling("dynamic")) { try scaling(["scaling.type": .string("dynamic")]) }
+    #expect(try scaling(["scaling.type": .string("none"), "scaling.factor": eight]).scaling == .none)
+    #expect(try scaling(["scaling.factor": eight]).scaling == .linear(factor: 8))
+    #expect(try scaling(["scale_linear": .float32(2)]).scaling == .linear(factor: 2))
+    #expect(try scaling(["scaling.type": .string("linear")]).scaling == .none)
+    #expect(
+      try scaling(["scaling.type": .string("yarn"), "scaling.factor": eight]).scaling
+        == .yarn(factor: 8, originalContext: 256, betaFast: 32, betaSlow: 1))
+    for key in ["scaling.yarn_ext_factor", "scaling.yarn_attn_factor"] {
+      #expect(throws: LlamaError.unsupported(key: "llama.rope.\(key)")) {
+        try scaling(["scaling.type": .string("yarn"), key: .float32(0.5)])
+      }
+    }
+    #expect(throws: LlamaError.inconsistent("llama.rope.scaling.factor is -1.0, not a positive number")) {
+      try scaling(["scaling.factor": .float32(-1)])
+    }
+    #expect(throws: GGUFError.missingTensor("rope_factors_short.weight")) {
+      try scaling(["scaling.type": .string("longrope")])
+    }
+  }
+
+  @Test func longropeTakesTheListOfItsContext() throws {
+    let file = try Tiny.uneven.file()
+    func logProbs(context: Int) throws -> [UInt32] {
+      let model = try LlamaModel(file, precision: .f32, kernels: kernels(), context: context)
+      return bits(try Policy(model).logProbs(model.tokens(20)))
+    }
+    #expect(try logProbs(context: 65) == logProbs(context: 256))
+    #expect(try logProbs(context: 64) == logProbs(context: 20))
+    #expect(try logProbs(context: 64) != logProbs(context: 65))
+  }
+
+  @Test func sizesOfEveryBlock() throws {
+    func load(_ key: String, _ values: [UInt32]) throws -> LlamaConfig {
+      var writer = Tiny.uneven.model.writer()
+      writer.set("llama.\(key)", .array(.uint32, values.map { .uint32($0) }))
+      return try LlamaModel(writer.file(), precision: .int16, kernels: kernels()).config
+    }
+    let config = try load("attention.head_count", [4, 6, 2])
+    #expect(config.blocks.map(\.headCount) == [4, 6, 2] && config.blocks.map(\.kvHeadCount) == [2, 1, 2])
+    #expect(config.blocks.map(\.feedForward) == [128, 96, 160] && config.feedForward == 160)
+    #expect(throws: LlamaError.inconsistent("llama.attention.head_count has 2 entries for 3 blocks")) {
+      try load("attention.head_count", [4, 6])
+    }
+    #expect(throws: GGUFError.notPositive(key: "llama.feed_forward_length", value: 0)) {
+      try load("feed_forward_length", [128, 0, 160])
+    }
+    #expect(throws: LlamaError.shape(tensor: "blk.1.attn_q.weight", found: [96, 64], expected: [64, 64])) {
+      try load("attention.head_count", [4, 4, 2])
+    }
+  }
+
+  /// What a program that knows it would use, it must not be ignored.
+  @Test(arguments: ["blk.1.attn_sinks.weight", "output.bias", "blk.0.attn_q_norm.weight"])
+  func aTensorThatNobodyReads(name: String) throws {
+    var writer = Tiny.halves.model.writer()
+    writer.add(name: name, dimensions: [16], floats: [Float](repeating: 0, count: 16))
+    let file = try writer.file()
+    #expect(throws: LlamaError.strayTensor(name)) { try file.load() }
+    var old = Tiny.halves.model.writer()
+    old.add(name: "blk.0.attn_rot_embd.weight", dimensions: [8], floats: [Float](repeating: 0, count: 8))
+    #expect(try old.file().load().config.blockCount == 3)
+  }
+
+  @Test func aBiasOfAnotherLength() throws {
+    var writer = Tiny.halves.model.writer()
+    writer.add(name: "blk.2.attn_k.bias", dimensions: [16], floats: [Float](repeating: 0, count: 16))
+    let file = try writer.file()
+    #expect(throws: LlamaError.shape(tensor: "blk.2.attn_k.bias", found: [16], expected: [64])) { try file.load() }
   }
 
   @Test(

@@ -44,7 +44,9 @@ import Testing
     #expect(got.map(bits) == want.map(bits), "\(what)", sourceLocation: sourceLocation)
   }
 
-  @Test(arguments: [Tiny.float, .bytes, .nibbles, .kQuants], Precision.allCases)
+  @Test(
+    arguments: [Tiny.float, .bytes, .nibbles, .kQuants, .qwen2, .qwen3, .granite, .mistral3, .uneven],
+    Precision.allCases)
   func sampledTokensScoreTheSame(tiny: Tiny, precision: Precision) throws {
     let sampled = try sample(tiny.load(precision))
     let (policy, requests) = (sampled.policy, sampled.requests)

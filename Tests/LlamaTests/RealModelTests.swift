@@ -35,7 +35,8 @@ import Testing
 
   private func load(_ fixture: Fixture, _ precision: Precision, kv: KVFormat = .f32) throws -> LlamaModel {
     let path = Self.root.appending(path: "weights/\(fixture.model)").path
-    try #require(FileManager.default.fileExists(atPath: path), "\(path) is missing: run `make weights`.")
+    try #require(
+      FileManager.default.fileExists(atPath: path), "\(path) is missing: run `make weights` or `make weights-large`.")
     return try GGUFFile.open(path).load(precision, kv: kv)
   }
 
@@ -52,6 +53,20 @@ import Testing
     let distances = zip(got, fixture.logps).map { abs(Double($0) - $1) }
     #expect(distances.count == 270 && distances.allSatisfy(\.isFinite))
     #expect(distances.reduce(0, +) / Double(distances.count) <= mean)
+    #expect(try #require(distances.max()) <= most)
+  }
+
+  /// The same promise on a real model of another architecture, ten times the size; `make test-slow` asks for it.
+  @Test(
+    .enabled(if: ProcessInfo.processInfo.environment["PARLEY_LARGE"] != nil),
+    arguments: [(Precision.int16, 4e-4, 5e-3), (.f32, 4e-5, 2e-4)])
+  func largeModel(precision: Precision, mean: Double, most: Double) throws {
+    let fixture = try fixture("logprobs-qwen2.5-coder")
+    let got = try Policy(load(fixture, precision)).logProbs(fixture.ids)
+    let distances = zip(got, fixture.logps).map { abs(Double($0) - $1) }
+    #expect(distances.count == 127 && distances.allSatisfy(\.isFinite))
+    let average = distances.reduce(0, +) / Double(distances.count)
+    #expect(average <= mean)
     #expect(try #require(distances.max()) <= most)
   }
 

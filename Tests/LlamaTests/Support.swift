@@ -1,6 +1,7 @@
 /// What the model's tests share: tiny models with their float64 twins, random adapters and tokens, bits.
 
 import Adapters
+import Foundation
 import GGUF
 import Llama
 import ReferenceModel
@@ -20,6 +21,16 @@ enum Tiny: String, CaseIterable, Sendable {
   case nibbles
   /// Q2_K to Q6_K, heads 64 wide.
   case kQuants
+  /// Qwen 2 in Q8_0, tied: biases of q, k and v, pairs that turn in halves.
+  case qwen2
+  /// Qwen 3: heads that are normed and wider than their share, positions stretched linearly.
+  case qwen3
+  /// Granite: four scales; and a bias of every layer.
+  case granite
+  /// Mistral 3: YaRN, queries that grow, and a window shorter than a page.
+  case mistral3
+  /// Every block with sizes of its own, and longrope.
+  case uneven
 
   var model: TinyModel {
     var tiny = TinyModel()
@@ -51,6 +62,40 @@ enum Tiny: String, CaseIterable, Sendable {
         let part = String(tensor.split(separator: ".").dropLast().last ?? "")
         return ["attn_k": .q2_K, "attn_v": .q3_K, "attn_q": .q4_K, "ffn_up": .q5_K][part] ?? .q6_K
       }
+    case .qwen2:
+      tiny.architecture = "qwen2"
+      tiny.biased = ["attn_q", "attn_k", "attn_v"]
+      tiny.format = { _ in .q8_0 }
+    case .qwen3:
+      tiny.architecture = "qwen3"
+      (tiny.headWidth, tiny.normsHeads, tiny.isTied) = (24, true, false)
+      tiny.keys = ["rope.scaling.type": .string("linear"), "rope.scaling.factor": .float32(4)]
+    case .granite:
+      tiny.architecture = "granite"
+      tiny.isTied = false
+      tiny.biased = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
+      tiny.keys = [
+        "attention.scale": .float32(0.4), "embedding_scale": .float32(3), "residual_scale": .float32(0.7),
+        "logit_scale": .float32(1.25),
+      ]
+    case .mistral3:
+      tiny.architecture = "mistral3"
+      tiny.format = { _ in .f16 }
+      tiny.keys = [
+        "attention.sliding_window": .uint32(20), "attention.temperature_scale": .float32(0.3),
+        "rope.scaling.type": .string("yarn"), "rope.scaling.factor": .float32(8),
+        "rope.scaling.original_context_length": .uint32(32), "rope.scaling.yarn_beta_fast": .float32(1.5),
+        "rope.scaling.yarn_beta_slow": .float32(0.1),
+        "rope.scaling.yarn_log_multiplier": .float32(0.5),
+      ]
+    case .uneven:
+      tiny.headWidth = 16
+      tiny.sizes = [(4, 2, 128), (6, 1, 96), (2, 2, 160)]
+      tiny.hasLongRope = true
+      tiny.keys = [
+        "rope.scaling.type": .string("longrope"), "rope.scaling.original_context_length": .uint32(64),
+        "rope.scaling.attn_factor": .float32(1.2),
+      ]
     }
     tiny.deviation = (2 / Float(tiny.dim)).squareRoot()
     return tiny
@@ -93,11 +138,49 @@ extension GGUFFile {
       let view = try weight(tensor.name)
       floats[tensor.name] = (view.rows, view.columns, try self.floats(tensor.name).values)
     }
-    let config = TwinConfig(
+    var config = TwinConfig(
       dim: c.dim, blockCount: c.blockCount, headCount: c.headCount, kvHeadCount: c.kvHeadCount, headDim: c.headDim,
       ffnDim: c.feedForward, vocabularySize: try weight(TensorName.tokenEmbd).rows, eps: Double(c.normEpsilon),
-      ropeBase: Double(c.ropeBase))
+      ropeBase: Double(c.rope.base))
+    try readTheRest(of: metadata, into: &config)
+    if let long = floats["rope_factors_long.weight"] { config.ropeFreqs = long.values.map(Double.init) }
     return TwinModel(config: config, floats: floats)
+  }
+
+  /// What the keys of a file mean, once more.
+  private func readTheRest(of metadata: GGUFMetadata, into config: inout TwinConfig) throws {
+    let architecture = try metadata.string("general.architecture")
+    func number(_ key: String) throws -> Double? {
+      try metadata.optionalFloat("\(architecture).\(key)").map(Double.init)
+    }
+    config.turnsHalves = architecture.hasPrefix("qwen")
+    config.window = try metadata.optionalInt("\(architecture).attention.sliding_window")
+    config.attentionScale = try number("attention.scale")
+    config.embeddingScale = try number("embedding_scale") ?? 1
+    config.residualScale = try number("residual_scale") ?? 1
+    config.logitScale = try 1 / (number("logit_scale") ?? 1)
+    if case .array = metadata["\(architecture).attention.head_count"] {
+      let heads = try metadata.ints("\(architecture).attention.head_count")
+      let kvHeads = try metadata.ints("\(architecture).attention.head_count_kv")
+      let ffn = try metadata.ints("\(architecture).feed_forward_length")
+      for block in heads.indices {
+        config.otherBlocks[block] = TwinBlockSizes(
+          headCount: heads[block], kvHeadCount: kvHeads[block], ffnDim: ffn[block])
+      }
+    }
+    let factor = try number("rope.scaling.factor") ?? 1
+    let original = try metadata.optionalInt("\(architecture).rope.scaling.original_context_length") ?? 0
+    config.magnitude = try number("rope.scaling.attn_factor") ?? 1
+    config.temperature = try number("attention.temperature_scale").map { TwinTemperature(slope: $0, length: original) }
+    switch try metadata.optionalString("\(architecture).rope.scaling.type") {
+    case "linear": config.stretch = .linear(factor: factor)
+    case "yarn":
+      let (fast, slow) = (try number("rope.scaling.yarn_beta_fast"), try number("rope.scaling.yarn_beta_slow"))
+      config.stretch = .yarn(factor: factor, original: original, fast: fast ?? 32, slow: slow ?? 1)
+      let all = try number("rope.scaling.yarn_log_multiplier") ?? 0
+      config.magnitude *= (0.1 * log(factor) + 1) / (0.1 * all * log(factor) + 1)
+    default: break
+    }
   }
 
   /// The weights whose inputs precisions `int16` and `int8` round.
@@ -129,7 +212,7 @@ extension LoRAAdapter {
         name: shape.name, a: Matrix(rank, shape.columns, a.prefix(rank * shape.columns).map { ofA * $0 }),
         b: Matrix(shape.rows, rank, a.suffix(rank * shape.rows).map { ofB * $0 }))
     }
-    return LoRAAdapter(architecture: "llama", alpha: alpha, modules: modules)
+    return LoRAAdapter(architecture: model.config.architecture.name, alpha: alpha, modules: modules)
   }
 
   var twin: TwinAdapter {

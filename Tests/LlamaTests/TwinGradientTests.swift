@@ -87,7 +87,8 @@ import Testing
 
   /// Both directions in integers. The rounding of inputs is passed straight through, so this stays near the gradient of exact
   /// arithmetic.
-  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants], [1, 3, 8]) func int16Gradients(tiny: Tiny, rank: Int) throws {
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants, .qwen2], [1, 3, 8])
+  func int16Gradients(tiny: Tiny, rank: Int) throws {
     let file = try tiny.file()
     let model = try file.load(.int16)
     let adapter = LoRAAdapter.random(model, rank: rank)
@@ -104,7 +105,7 @@ import Testing
       ("blk.1.attn_v.weight", 2), ("blk.1.ffn_down.weight", 5), ("blk.2.attn_q.weight", 1), ("blk.2.ffn_up.weight", 5),
     ]
     let modules = names.flatMap { name, rank in LoRAAdapter.random(model, rank: rank, only: { $0 == name }).modules }
-    return LoRAAdapter(architecture: "llama", alpha: 5, modules: modules)
+    return LoRAAdapter(architecture: model.config.architecture.name, alpha: 5, modules: modules)
   }
 
   @Test func aPatchworkOfLayersAndRanks() throws {
@@ -202,8 +203,10 @@ import Testing
   }
 
   @Test(
-    arguments: [(Tiny.bytes, KVFormat.f32, BackwardPrecision.int16), (.bytes, .f32, .f32), (.kQuants, .q8_0, .int16)],
-    Precision.allCases)
+    arguments: [
+      (Tiny.bytes, KVFormat.f32, BackwardPrecision.int16), (.bytes, .f32, .f32), (.kQuants, .q8_0, .int16),
+      (.qwen2, .f32, .int16), (.qwen3, .f32, .f32), (.granite, .f32, .int16), (.uneven, .f32, .int16),
+    ], Precision.allCases)
   func recomputingChangesNoBit(
     of: (tiny: Tiny, kv: KVFormat, backward: BackwardPrecision), precision: Precision
   ) throws {
@@ -221,7 +224,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [Tiny.float, .nibbles, .kQuants], BackwardPrecision.allCases)
+  @Test(arguments: [Tiny.float, .nibbles, .kQuants, .qwen2, .qwen3, .mistral3], BackwardPrecision.allCases)
   func threadsAndTablesChangeNoBit(tiny: Tiny, backward: BackwardPrecision) throws {
     let file = try tiny.file()
     func gradients(_ table: String?, _ threads: Int) throws -> [[UInt32]] {
@@ -256,7 +259,7 @@ import Testing
   /// their sum. Five times that for two of them is still far below any answer's share. In integers a row's gradient depends on
   /// no other row either, but of a shared prompt the sum of its answers' gradients is rounded, and not each: both are within
   /// what `integerGradients` says.
-  @Test(arguments: [Tiny.float, .nibbles, .kQuants], BackwardPrecision.allCases)
+  @Test(arguments: [Tiny.float, .nibbles, .kQuants, .qwen3, .mistral3, .uneven], BackwardPrecision.allCases)
   func sharingAndPackingOnlyRound(tiny: Tiny, backward: BackwardPrecision) throws {
     let model = try tiny.load(.f32)
     let adapter = LoRAAdapter.random(model, rank: 3)

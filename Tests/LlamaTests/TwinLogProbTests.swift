@@ -41,7 +41,7 @@ import Testing
     expectClose(got, want.logProbs, absolute: floatBound(want, model.config))
   }
 
-  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants], integers)
+  @Test(arguments: [Tiny.bytes, .nibbles, .kQuants, .qwen2], integers)
   func integersAgree(tiny: Tiny, integers: (precision: Precision, largest: Double)) throws {
     let file = try tiny.file()
     let model = try file.load(integers.precision)

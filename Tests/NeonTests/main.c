@@ -221,8 +221,9 @@ static void rows_of(k_context c, k_context scalar, size_t n) {
     COMPARE("swiglu", (void)o2; (void)r; k_swiglu(k, o, x, z, count));
     COMPARE("swiglu_backward", (void)r; k_swiglu_backward(k, o, o2, x, y, z, count));
     COMPARE("axpy", (void)o2; (void)r; k_axpy(k, o, x, 0.7f, count));
-    COMPARE("rope", (void)r; k_rope(k, o, n / 2 * 2, cosines, sines, 2, 1, n / 2 * 2, false);
-            k_rope(k, o2, n / 2 * 2, cosines, sines, 2, 1, n / 2 * 2, true));
+    COMPARE("rope", (void)r; k_rope(k, o, n / 2 * 2, cosines, sines, 2, 1, n / 2 * 2, K_NEIGHBOURS, false);
+            k_rope(k, o2, n / 2 * 2, cosines, sines, 2, 1, n / 2 * 2, K_HALVES, true));
+    COMPARE("add_row", (void)o2; (void)r; k_add_row(k, o, n, w, T, n));
     COMPARE("log_sum_exp", (void)o2; k_log_sum_exp_tile(k, r, o, x, n, T, n); k_log_sum_exp_finish(k, o2, r, o, T));
     COMPARE("log_prob_backward", (void)o2; k_log_prob_backward_tile(k, o, n, r, x, target, 0, T, n));
 #undef COMPARE
@@ -253,7 +254,7 @@ static void maths(k_context c, k_context scalar) {
 static void attention(k_context c, k_context scalar, k_format format, size_t first_position, size_t rows) {
     enum { H = 6, K = 2, PAGES = 4 };
     const size_t E = format == K_Q8_0 ? 32 : 24;
-    const k_attention_shape shape = {H, K, E, 0.2f, format};
+    const k_attention_shape shape = {H, K, E, 0.2f, format, rows % 2 ? 0 : 70}; /* some with a window */
     const size_t page = k_page_bytes(shape);
     const k_context both[2] = {c, scalar};
     const size_t wide = rows * H * E, narrow = rows * K * E;

@@ -5,7 +5,7 @@ extension TwinModel {
   ///   - coefficients: c, `T − 1` values; zero at positions that do not count (the prompt).
   ///   - t: what `forward` returned for the same adapter.
   /// - Returns: the gradient of the adapter, and the tape of gradients; its `blocks[0].x` is the gradient of the
-  ///   embeddings `[T, D]`. Its q and k are gradients before the rotation.
+  ///   scaled embeddings `[T, D]`. Its q and k are gradients before the rotation.
   public func backward(
     _ coefficients: [Double], at t: TwinTape, _ adapter: TwinAdapter = TwinAdapter()
   ) -> (gradient: TwinAdapter, tape: TwinTape) {
@@ -15,6 +15,7 @@ extension TwinModel {
     var d = TwinTape(config, tokens: t.tokens)
     d.logProbs = coefficients
     twinLogProbsBackward(&d.logits, from: d.logProbs, at: t.logits, t.logSum, targets: t.targets)  // 14
+    d.logits.multiply(by: config.logitScale)  // 13
     linearBackward(&d.outputNorm, &gradient, from: d.logits, at: t.outputNorm, headName, adapter)  // 13
     twinRMSNormBackward(
       &d.hidden, from: d.outputNorm, at: t.hidden, weight(TwinName.outputNorm), eps: config.eps)  // 12
@@ -30,12 +31,13 @@ extension TwinModel {
   private func backward(
     _ block: Int, _ d: inout TwinBlockTape, _ gradient: inout TwinAdapter, at t: TwinBlockTape, _ adapter: TwinAdapter
   ) {
+    let config = config.of(block)
     func apply(_ layer: TwinLinear, _ dx: inout TwinTensor, from dy: TwinTensor, at x: TwinTensor) {
       linearBackward(&dx, &gradient, from: dy, at: x, layer.name(block), adapter)
     }
 
     d.middle.add(d.out)  // 11
-    d.ffnOut.add(d.out)  // 11
+    d.ffnOut.add(d.out, scale: config.residualScale)  // 11
     apply(.ffnDown, &d.act, from: d.ffnOut, at: t.act)  // 10
     twinSwiGLUBackward(&d.gate, &d.up, from: d.act, at: t.gate, t.up)  // 9
     apply(.ffnUp, &d.ffnNorm, from: d.up, at: t.ffnNorm)  // 8b
@@ -43,15 +45,25 @@ extension TwinModel {
     twinRMSNormBackward(
       &d.middle, from: d.ffnNorm, at: t.middle, weight(TwinName.ffnNorm(block)), eps: config.eps)  // 7
     d.x.add(d.middle)  // 6
-    d.attnOut.add(d.middle)  // 6
+    d.attnOut.add(d.middle, scale: config.residualScale)  // 6
     apply(.attnOutput, &d.attention, from: d.attnOut, at: t.attention)  // 5
     twinAttentionBackward(
       &d.q, &d.k, &d.v, from: d.attention, at: t.q, t.k, t.v, t.probabilities, config)  // 4
     d.k = twinRoPE(d.k, config, inverse: true)  // 3b
-    d.q = twinRoPE(d.q, config, inverse: true)  // 3a
+    d.q = twinRoPE(d.q, config, ofQueries: true, inverse: true)  // 3a
+    if let w = weights[TwinName.attnKNorm(block)] {  // 2e
+      twinHeadNormBackward(&d.kProjected, from: d.k, at: t.kProjected, w, eps: config.eps)
+    } else {
+      d.kProjected.add(d.k)
+    }
+    if let w = weights[TwinName.attnQNorm(block)] {  // 2d
+      twinHeadNormBackward(&d.qProjected, from: d.q, at: t.qProjected, w, eps: config.eps)
+    } else {
+      d.qProjected.add(d.q)
+    }
     apply(.attnV, &d.attnNorm, from: d.v, at: t.attnNorm)  // 2c
-    apply(.attnK, &d.attnNorm, from: d.k, at: t.attnNorm)  // 2b
-    apply(.attnQ, &d.attnNorm, from: d.q, at: t.attnNorm)  // 2a
+    apply(.attnK, &d.attnNorm, from: d.kProjected, at: t.attnNorm)  // 2b
+    apply(.attnQ, &d.attnNorm, from: d.qProjected, at: t.attnNorm)  // 2a
     twinRMSNormBackward(
       &d.x, from: d.attnNorm, at: t.x, weight(TwinName.attnNorm(block)), eps: config.eps)  // 1
   }

@@ -33,25 +33,46 @@ private func inverseRMS(_ row: ArraySlice<Double>, _ eps: Double) -> Double {
   return 1 / (squares / Double(row.count) + eps).squareRoot()
 }
 
-/// Rotates the pair (2i, 2i+1) of every head of row t by t · base^(−2i/E) / ropeFreqs[i] (Su et al. 2021,
-/// arXiv 2104.09864). Row t has position `first` + t. `inverse` rotates back, which is the backward.
+/// Turns the pair (2i, 2i+1), or (i, i + E/2), of every head of row t by t · base^(−2i/E) / ropeFreqs[i], stretched (Su et al.
+/// 2021, arXiv 2104.09864), and multiplies by the magnitude. Row t has position `first` + t. `inverse` turns back, times the
+/// magnitude again: the backward.
 public func twinRoPE(
-  _ x: TwinTensor, _ config: TwinConfig, first: Int = 0, inverse: Bool = false
+  _ x: TwinTensor, _ config: TwinConfig, first: Int = 0, ofQueries: Bool = false, inverse: Bool = false
 ) -> TwinTensor {
   var y = x
   for t in 0..<x.rows {
+    var size = config.magnitude
+    if ofQueries, let temperature = config.temperature {
+      size *= 1 + temperature.slope * log(1 + Double((first + t) / temperature.length))
+    }
     for i in 0..<config.headDim / 2 {
-      var frequency = pow(config.ropeBase, -2 * Double(i) / Double(config.headDim))
-      if let divisors = config.ropeFreqs { frequency /= divisors[i] }
-      let angle = Double(first + t) * frequency * (inverse ? -1 : 1)
+      let angle = Double(first + t) * config.frequency(i) * (inverse ? -1 : 1)
+      let (one, other) = config.turnsHalves ? (i, i + config.headDim / 2) : (2 * i, 2 * i + 1)
       for start in stride(from: 0, to: x.columns, by: config.headDim) {
-        let (a, b) = (x[t, start + 2 * i], x[t, start + 2 * i + 1])
-        y[t, start + 2 * i] = a * cos(angle) - b * sin(angle)
-        y[t, start + 2 * i + 1] = a * sin(angle) + b * cos(angle)
+        let (a, b) = (x[t, start + one], x[t, start + other])
+        y[t, start + one] = size * (a * cos(angle) - b * sin(angle))
+        y[t, start + other] = size * (a * sin(angle) + b * cos(angle))
       }
     }
   }
   return y
+}
+
+/// RMSNorm of every head of every row; w `[1, E]`.
+func twinHeadNorm(_ x: TwinTensor, _ w: TwinTensor, eps: Double) -> TwinTensor {
+  var y = x
+  y.values = twinRMSNorm(byHead(x, w.columns), w, eps: eps).values
+  return y
+}
+
+func twinHeadNormBackward(_ dx: inout TwinTensor, from dy: TwinTensor, at x: TwinTensor, _ w: TwinTensor, eps: Double) {
+  var sum = byHead(dx, w.columns)
+  twinRMSNormBackward(&sum, from: byHead(dy, w.columns), at: byHead(x, w.columns), w, eps: eps)
+  dx.values = sum.values
+}
+
+private func byHead(_ x: TwinTensor, _ width: Int) -> TwinTensor {
+  TwinTensor(rows: x.values.count / width, columns: width, values: x.values)
 }
 
 /// silu(gate) · up, silu(g) = g σ(g) (Shazeer 2020, arXiv 2002.05202).

@@ -4,6 +4,10 @@ public struct TwinBlockTape: Sendable {
   /// Into the block, `[T, D]`.
   public var x: TwinTensor
   public var attnNorm: TwinTensor
+  /// Before the norms of heads and the rotation, `[T, H·E]`.
+  public var qProjected: TwinTensor
+  /// `[T, K·E]`
+  public var kProjected: TwinTensor
   /// After rotation, `[T, H·E]`.
   public var q: TwinTensor
   /// After rotation, `[T, K·E]`.
@@ -33,6 +37,7 @@ public struct TwinBlockTape: Sendable {
     let hidden = TwinTensor(zeros: length, config.ffnDim)
     (x, attnNorm, attnOut, middle, ffnNorm, ffnOut, out) = (model, model, model, model, model, model, model)
     (q, k, v, attention) = (queries, keys, keys, queries)
+    (qProjected, kProjected) = (queries, keys)
     (gate, up, act) = (hidden, hidden, hidden)
     probabilities = TwinTensor(zeros: config.headCount * length, length)
   }
@@ -53,7 +58,7 @@ public struct TwinTape: Sendable {
 
   init(_ config: TwinConfig, tokens: [Int]) {
     self.tokens = tokens
-    blocks = (0..<config.blockCount).map { _ in TwinBlockTape(config, length: tokens.count) }
+    blocks = (0..<config.blockCount).map { TwinBlockTape(config.of($0), length: tokens.count) }
     hidden = TwinTensor(zeros: tokens.count, config.dim)
     outputNorm = hidden
     logits = TwinTensor(zeros: tokens.count, config.vocabularySize)

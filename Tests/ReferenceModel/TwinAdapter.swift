@@ -47,7 +47,7 @@ public struct TwinAdapter: Equatable, Sendable {
     var modules: [String: TwinLoRA] = [:]
     for block in 0..<config.blockCount {
       for linear in targets {
-        let (rows, columns) = linear.shape(config)
+        let (rows, columns) = linear.shape(config.of(block))
         modules[linear.name(block)] = TwinLoRA(
           a: random.tensor(rank, columns, bound: 0.25), b: random.tensor(rows, rank, bound: 0.25), scale: scale)
       }

@@ -24,7 +24,8 @@ public struct TwinModel: Sendable {
   /// Of the integers: 32767 in `int16`, 127 in `int8`.
   public var largestInteger: Double = 32767
 
-  /// `weights` holds every tensor of `config`; without `output.weight` the head is the token embedding.
+  /// `weights` holds every tensor of `config`; without `output.weight` the head is the token embedding. Biases and norms of heads
+  /// count where they are there.
   public init(config: TwinConfig, weights: [String: TwinTensor]) {
     self.config = config
     self.weights = weights
@@ -45,8 +46,10 @@ public struct TwinModel: Sendable {
     self.init(config: config, weights: weights)
   }
 
-  /// Uniform weights of variance 1/in, norms around 1. Every value is exact in Float.
-  public static func random(_ config: TwinConfig, seed: UInt64, tied: Bool = false) -> TwinModel {
+  /// Uniform weights of variance 1/in, norms around 1, biases of the layers named. Every value is exact in Float.
+  public static func random(
+    _ config: TwinConfig, seed: UInt64, tied: Bool = false, biased: [TwinLinear] = [], normsHeads: Bool = false
+  ) -> TwinModel {
     var random = TwinRandom(seed: seed)
     var weights: [String: TwinTensor] = [:]
     for (name, rows, columns) in shapes(config, tied: tied) {
@@ -58,6 +61,16 @@ public struct TwinModel: Sendable {
       }
       weights[name] = tensor
     }
+    for block in 0..<config.blockCount {
+      for linear in biased {
+        weights[linear.biasName(block)] = random.tensor(1, linear.shape(config.of(block)).rows, bound: 0.5)
+      }
+      for name in [TwinName.attnQNorm(block), TwinName.attnKNorm(block)] where normsHeads {
+        var norm = random.tensor(1, config.headDim, bound: 0.5)
+        for i in norm.values.indices { norm.values[i] = Double(Float(norm.values[i] + 1)) }
+        weights[name] = norm
+      }
+    }
     return TwinModel(config: config, weights: weights)
   }
 
@@ -68,7 +81,7 @@ public struct TwinModel: Sendable {
       shapes.append((TwinName.attnNorm(block), 1, config.dim))
       shapes.append((TwinName.ffnNorm(block), 1, config.dim))
       for linear in TwinLinear.allCases {
-        let (rows, columns) = linear.shape(config)
+        let (rows, columns) = linear.shape(config.of(block))
         shapes.append((linear.name(block), rows, columns))
       }
     }

@@ -41,6 +41,16 @@ public struct TwinTensor: Equatable, Sendable {
     return sum
   }
 
+  public mutating func multiply(by factor: Double) {
+    for i in values.indices { values[i] *= factor }
+  }
+
+  /// Adds the one row of `other` to every row.
+  public mutating func addRow(_ other: TwinTensor) {
+    precondition(other.rows == 1 && columns == other.columns, "\(shape) += row of \(other.shape)")
+    for i in values.indices { values[i] += other.values[i % columns] }
+  }
+
   /// self += scale · other.
   public mutating func add(_ other: TwinTensor, scale: Double = 1) {
     precondition(rows == other.rows && columns == other.columns, "\(shape) += \(other.shape)")

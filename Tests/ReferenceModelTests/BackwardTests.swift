@@ -63,6 +63,39 @@ import Testing
     expectClose(got, want, relative: 1e-6, absolute: 1e-10)
   }
 
+  /// What only some models have, each in a small model of its own.
+  enum Variant: CaseIterable, Sendable {
+    case biases, headNorms, scales, window, yarn, sizes
+
+    var model: TwinModel {
+      var config = Tiny.config
+      config.turnsHalves = self == .biases || self == .headNorms
+      switch self {
+      case .biases: return .random(config, seed: 13, tied: true, biased: [.attnQ, .attnK, .attnV, .ffnDown])
+      case .headNorms:
+        config.stretch = .linear(factor: 3)
+        return .random(config, seed: 14, normsHeads: true)
+      case .scales:
+        (config.attentionScale, config.embeddingScale, config.residualScale, config.logitScale) = (0.6, 3, 0.4, 0.8)
+      case .window: config.window = 3
+      case .yarn:
+        config.stretch = .yarn(factor: 4, original: 16, fast: 2, slow: 1)
+        (config.magnitude, config.temperature) = (1.3, TwinTemperature(slope: 0.5, length: 3))
+      case .sizes: config.otherBlocks[1] = TwinBlockSizes(headCount: 3, kvHeadCount: 1, ffnDim: 9)
+      }
+      return .random(config, seed: 15)
+    }
+  }
+
+  @Test(arguments: Variant.allCases) func whatOnlySomeModelsHave(variant: Variant) {
+    let model = variant.model
+    let adapter = TwinAdapter.random(model.config, rank: 1, scale: 2, seed: 12)
+    let tape = model.forward(Tiny.tokens, adapter)
+    let got = model.backward(Self.coefficients, at: tape, adapter).gradient.parameters
+    let want = differences({ Self.objective(model, with(adapter, $0)) }, at: adapter.parameters)
+    expectClose(got, want, relative: 1e-6, absolute: 1e-10)
+  }
+
   @Test func gradientIsLinearInItsCoefficients() {
     let tape = Tiny.model.forward(Tiny.tokens, Tiny.adapter)
     func gradient(_ c: [Double]) -> TwinAdapter { Tiny.model.backward(c, at: tape, Tiny.adapter).gradient }

@@ -120,7 +120,7 @@ func scalarAttentionBackwardIsCloseToFloat64(shape: AttentionShape) {
     var (dkBound, dvBound) = (dk, dv)
     for head in kv * group..<(kv + 1) * group {
       let (q, d) = (headRows(sequence.q, head, shape), headRows(dOut, head, shape))
-      let twin = TwinHead(q: q, k: k, v: v, scale: Double(shape.scale))
+      let twin = TwinHead(q: q, k: k, v: v, scale: Double(shape.scale), window: shape.window)
       let exact = TwinGradients(twin, dOut: d, q: q, k: k, v: v, scale: Double(shape.scale), magnitudes: false)
       let size = TwinGradients(twin, dOut: d, q: q, k: k, v: v, scale: Double(shape.scale), magnitudes: true)
       // p is off by the score and log_sum (see the forward) and by exp, `out` and so delta likewise; dot products add E
@@ -287,7 +287,7 @@ private func termSizes(_ sequence: Sequence, dOut: Matrix) -> [[Double]] {
     let k = headRows(rounded(sequence.k, shape.kv), kv, shape)
     let v = headRows(rounded(sequence.v, shape.kv), kv, shape)
     let scale = Double(shape.scale)
-    let twin = TwinHead(q: q, k: k, v: v, scale: scale)
+    let twin = TwinHead(q: q, k: k, v: v, scale: scale, window: shape.window)
     let size = TwinGradients(twin, dOut: d, q: q, k: k, v: v, scale: scale, magnitudes: true)
     for (part, rows) in [size.dk, size.dv].enumerated() {
       for (t, row) in rows.enumerated() {

@@ -51,15 +51,19 @@ struct Sequence {
   }
 }
 
-func shape(_ heads: Int, _ kvHeads: Int, _ headDim: Int, _ kv: KVFormat = .f32) -> AttentionShape {
-  AttentionShape(heads: heads, kvHeads: kvHeads, headDim: headDim, scale: 1 / Float(headDim).squareRoot(), kv: kv)
+func shape(
+  _ heads: Int, _ kvHeads: Int, _ headDim: Int, _ kv: KVFormat = .f32, window: Int? = nil
+) -> AttentionShape {
+  AttentionShape(
+    heads: heads, kvHeads: kvHeads, headDim: headDim, scale: 1 / Float(headDim).squareRoot(), kv: kv, window: window)
 }
 
 /// Grouped heads, odd widths, more query heads to a key head than fit one task, the widest head; in every
-/// format that fits.
-let shapes = [(4, 2, 16), (3, 1, 10), (9, 3, 64), (60, 1, 8), (2, 2, 256), (1, 1, 2)].flatMap { heads, kvHeads, width in
-  KVFormat.allCases.filter { $0.fits(headDim: width) }.map { shape(heads, kvHeads, width, $0) }
-}
+/// format that fits. Then windows: a row alone, less than a page, a page, and more than one.
+let shapes =
+  [(4, 2, 16), (3, 1, 10), (9, 3, 64), (60, 1, 8), (2, 2, 256), (1, 1, 2)].flatMap { heads, kvHeads, width in
+    KVFormat.allCases.filter { $0.fits(headDim: width) }.map { shape(heads, kvHeads, width, $0) }
+  } + [1, 20, 64, 70].map { shape(4, 2, 16, window: $0) }
 private let lengths = [1, 5, 64, 65, 150]
 
 @Test(arguments: Kernels.available, shapes)
@@ -124,9 +128,11 @@ struct TwinHead {
   /// The largest sum of |scale q k| of any row: what a rounding of a score is relative to.
   var size = 0.0
 
-  init(q: [[Double]], k: [[Double]], v: [[Double]], scale: Double) {
+  init(q: [[Double]], k: [[Double]], v: [[Double]], scale: Double, window: Int? = nil) {
     for i in q.indices {
-      let scores = (0...i).map { j in zip(q[i], k[j]).map(*).reduce(0, +) * scale }
+      let scores = (0...i).map { j in
+        i - j < window ?? .max ? zip(q[i], k[j]).map(*).reduce(0, +) * scale : -.infinity
+      }
       size = max(size, (0...i).map { j in zip(q[i], k[j]).map { abs($0 * $1) }.reduce(0, +) * scale }.max()!)
       let top = scores.max()!
       logSum.append(top + log(scores.map { exp($0 - top) }.reduce(0, +)))
@@ -152,7 +158,7 @@ func scalarAttentionIsCloseToFloat64(shape: AttentionShape) {
       let twin = TwinHead(
         q: headRows(sequence.q, head, shape), k: headRows(rounded(sequence.k, shape.kv), kv, shape),
         v: headRows(rounded(sequence.v, shape.kv), kv, shape),
-        scale: Double(shape.scale))
+        scale: Double(shape.scale), window: shape.window)
       // A score is off by E + 1 roundings of at most `size`, and by one of score - m; exp adds 2 ulp. A probability is
       // off by that twice (itself and the sum), values (at most 1) add a rounding each, then a few for pages and the end.
       let score = (Double(shape.headDim) + 3) * eps * twin.size

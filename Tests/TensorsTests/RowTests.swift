@@ -119,42 +119,49 @@ func rmsNormBackwardEqualsScalarAndTwin(table: String) {
 
 // MARK: Rotary positions
 
-private func rotated(_ k: Kernels, _ x: Matrix, _ angles: Matrix, heads: Int, inverse: Bool) -> [Float] {
+private func rotated(
+  _ k: Kernels, _ x: Matrix, _ pairs: RotaryPairs, _ angles: Matrix, heads: Int, inverse: Bool
+) -> [Float] {
   let y = guarded(x.rows, x.columns, x.values)
   let (cosines, sines) = (angles.copy(), angles.copy())
   for i in 0..<angles.count {
     cosines.pointer[i] = Foundation.cosf(angles.pointer[i])
     sines.pointer[i] = Foundation.sinf(angles.pointer[i])
   }
-  k.rope(y, cosines: cosines, sines: sines, rows: x.rows, heads: heads, inverse: inverse)
+  k.rope(y, pairs, cosines: cosines, sines: sines, rows: x.rows, heads: heads, inverse: inverse)
   expectGuard(y, "rope")
   return Array(y.values.prefix(x.count))
 }
 
-@Test(arguments: Kernels.available, [2, 10, 64, 80])
-func ropeEqualsScalarAndTurnsPairs(table: String, headDim: Int) {
+@Test(arguments: Kernels.available, [2, 10, 64, 80].flatMap { [(RotaryPairs.neighbours, $0), (.halves, $0)] })
+func ropeEqualsScalarAndTurnsPairs(table: String, of: (pairs: RotaryPairs, headDim: Int)) {
+  let (pairs, headDim) = of
   let (rows, heads) = (200, 3)
   var random = Seeded(UInt64(headDim))
   let (x, angles) = (random.matrix(rows, heads * headDim), random.matrix(rows, headDim / 2, 3))
-  let want = rotated(scalar, x, angles, heads: heads, inverse: false)
+  let want = rotated(scalar, x, pairs, angles, heads: heads, inverse: false)
   for threads in 1...3 {
-    let got = rotated(kernels(table, threads: threads), x, angles, heads: heads, inverse: false)
+    let got = rotated(kernels(table, threads: threads), x, pairs, angles, heads: heads, inverse: false)
     expectSameBits(got, want, "\(headDim), \(threads) threads")
   }
-  var twin: [Double] = []
+  var twin = [Double](repeating: 0, count: x.count)
   for t in 0..<rows {
     for h in 0..<heads {
       for i in 0..<headDim / 2 {
-        let (a, b) = (Double(x[t, h * headDim + 2 * i]), Double(x[t, h * headDim + 2 * i + 1]))
+        let start = (t * heads + h) * headDim
+        let (one, other) =
+          pairs == .halves ? (start + i, start + i + headDim / 2) : (start + 2 * i, start + 2 * i + 1)
+        let (a, b) = (Double(x.pointer[one]), Double(x.pointer[other]))
         let angle = Double(angles[t, i])
-        twin += [a * cos(angle) - b * sin(angle), a * sin(angle) + b * cos(angle)]
+        twin[one] = a * cos(angle) - b * sin(angle)
+        twin[other] = a * sin(angle) + b * cos(angle)
       }
     }
   }
   // Values below 1; cosine and sine are a rounding or two off, the product and the sum one each.
   expectClose(want, twin, bounds: twin.map { _ in 8 * eps }, "\(headDim)")
   let back = rotated(
-    kernels(table), Matrix(rows, heads * headDim, want), angles, heads: heads, inverse: true)
+    kernels(table), Matrix(rows, heads * headDim, want), pairs, angles, heads: heads, inverse: true)
   expectClose(back, x.values.map(Double.init), bounds: back.map { _ in 16 * eps }, "\(headDim) and back")
 }
 

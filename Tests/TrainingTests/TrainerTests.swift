@@ -377,7 +377,7 @@ extension Job {
     }
     let config = TwinConfig(
       dim: c.dim, blockCount: c.blockCount, headCount: c.headCount, kvHeadCount: c.kvHeadCount, ffnDim: c.feedForward,
-      vocabularySize: model.vocabularySize, eps: Double(c.normEpsilon), ropeBase: Double(c.ropeBase))
+      vocabularySize: model.vocabularySize, eps: Double(c.normEpsilon), ropeBase: Double(c.rope.base))
     return TwinModel(config: config, floats: floats)
   }
 }

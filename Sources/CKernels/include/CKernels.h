@@ -188,10 +188,17 @@ void k_rms_norm(k_context c, float *y, float *inv_rms, const float *x, const flo
 void k_rms_norm_backward(k_context c, float *dx, const float *dy, const float *x, const float *w,
                          const float *inv_rms, size_t rows, size_t n);
 
-/* Rotates pairs (2i, 2i+1) of every head by angle i of the row, in place. `inverse` rotates back (the backward).
- * cosines, sines: [rows, head_dim/2]. a' = fma(a, cos, -(b * sin)), b' = fma(a, sin, b * cos). */
+/* y[t, i] += b[i]. */
+void k_add_row(k_context c, float *y, size_t y_stride, const float *b, size_t rows, size_t n);
+
+/* Which values of a head turn together: pair i is (2i, 2i+1), or (i, i + head_dim/2). */
+typedef enum { K_NEIGHBOURS, K_HALVES } k_pairs;
+
+/* Turns every pair of every head by its angle of the row, in place. `inverse` turns back (the backward).
+ * cosines, sines: [rows, head_dim/2], both times the same number if lengths are to change; the inverse is then the
+ * transpose, not the inverse. a' = fma(a, cos, -(b * sin)), b' = fma(a, sin, b * cos). */
 void k_rope(k_context c, float *x, size_t x_stride, const float *cosines, const float *sines, size_t rows, size_t heads,
-            size_t head_dim, bool inverse);
+            size_t head_dim, k_pairs pairs, bool inverse);
 
 /* out = silu(gate) * up;  silu(g) = g / (1 + exp(-g)). All contiguous, n values. */
 void k_swiglu(k_context c, float *out, const float *gate, const float *up, size_t n);
@@ -203,8 +210,8 @@ void k_swiglu_backward(k_context c, float *d_gate, float *d_up, const float *d_o
 /* y[i] = fma(s, x[i], y[i]). */
 void k_axpy(k_context c, float *y, const float *x, float s, size_t n);
 
-/* out[i] = a[i] + b[i]; out may be a. */
-void k_add(k_context c, float *out, const float *a, const float *b, size_t n);
+/* out[i] = fma(s, b[i], a[i]); out may be a. */
+void k_add(k_context c, float *out, const float *a, const float *b, float s, size_t n);
 
 /* ---- Attention ------------------------------------------------------------------------------- */
 
@@ -231,6 +238,7 @@ typedef struct {
     size_t heads, kv_heads, head_dim;
     float scale;     /* 1 / sqrt(head_dim), usually */
     k_format format; /* of pages: K_F32, K_F16 or K_Q8_0 (head_dim is a multiple of 32 then) */
+    size_t window;   /* a row sees its own position and the window - 1 before it; 0: all before it */
 } k_attention_shape;
 
 /* Bytes of a page. */
@@ -240,7 +248,7 @@ size_t k_page_bytes(k_attention_shape shape);
 void k_cache_write(k_context c, const k_segment *segments, size_t count, k_attention_shape shape,
                    const float *k, const float *v);
 
-/* out [T, H*E] from q [T, H*E]; each row sees the positions of its sequence up to its own.
+/* out [T, H*E] from q [T, H*E]; each row sees the positions of its sequence up to its own, from the window's first on.
  * q is multiplied by scale first; scores, then values, are matmuls in canonical order; pages ascend with the
  * running maximum m: c = exp(m - m'), l = fma(l, c, 16-stripe sum of p), o = o * c, then acc of p * v onto o; at the
  * end o * (1 / l). Keys and values are what the pages hold, as floats (q8_0: q * scale, rounded). log_sum [T, H] = m + log(l) is kept for the backward (may be NULL). */

@@ -55,12 +55,22 @@ static void rms_norm_backward(float *dx, const float *dy, const float *x, const 
     for (i = 0; i < n; i++) dx[i] = fmaf(inv, fmaf(-along, x[i], dy[i] * w[i]), dx[i]);
 }
 
-static void rope(float *x, const float *cosines, const float *sines, float sign, size_t head_dim) {
-    for (size_t i = 0; i < head_dim / 2; i++) {
-        float a = x[2 * i], b = x[2 * i + 1], c = cosines[i], s = sign * sines[i];
-        x[2 * i] = fmaf(a, c, -(b * s));
-        x[2 * i + 1] = fmaf(a, s, b * c);
+/* Pair i is x[step i] and the value `apart` behind it. */
+static inline void turn(float *x, const float *cosines, const float *sines, float sign, size_t pairs, size_t step,
+                        size_t apart) {
+    for (size_t i = 0; i < pairs; i++) {
+        float a = x[step * i], b = x[step * i + apart], c = cosines[i], s = sign * sines[i];
+        x[step * i] = fmaf(a, c, -(b * s));
+        x[step * i + apart] = fmaf(a, s, b * c);
     }
+}
+
+static void rope(float *x, const float *cosines, const float *sines, float sign, k_pairs pairs, size_t head_dim) {
+    const size_t half = head_dim / 2;
+    if (pairs == K_HALVES)
+        turn(x, cosines, sines, sign, half, 1, half);
+    else
+        turn(x, cosines, sines, sign, half, 2, 1);
 }
 
 static void swiglu(float * out, const float *gate, const float *up, size_t n) {
