@@ -40,7 +40,8 @@ struct AnswerText {
   /// How many bytes at the end of `held` a stop string begins with, at most.
   private var beginningOfStop: Int {
     let longest = min(held.count, (stops.lazy.map(\.count).max() ?? 1) - 1)
-    return stride(from: longest, to: 0, by: -1).first { count in stops.contains { $0.starts(with: held.suffix(count)) } }
+    return stride(from: longest, to: 0, by: -1).first { count in stops.contains { $0.starts(with: held.suffix(count)) }
+    }
       ?? 0
   }
 }

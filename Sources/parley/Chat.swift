@@ -27,7 +27,7 @@ struct Chat: ParsableCommand {
         "The model '\(model.path)' has no chat template, so it does not know turns. Use `parley generate --raw` with it."
       )
     }
-    var options = session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9))
+    var options = try session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9))
     options.keepsSequences = true
     var conversation = Conversation(
       session: session, generator: try Generator(session.policy(adapter, noise), options, tokenizer: session.tokenizer),

@@ -33,9 +33,9 @@ struct Candidates {
 
   /// exp(logit − maximum) of each candidate.
   func weights() -> (values: Buffer<Float>, maximum: Float) {
-    let (values, maximum) = (Buffer<Float>(count: count), maximum)
-    for i in 0..<count { values.pointer[i] = list[i].logit - maximum }
-    kernels.exp(values, values)
+    let (shifted, values, maximum) = (Buffer<Float>(count: count), Buffer<Float>(count: count), maximum)
+    for i in 0..<count { shifted.pointer[i] = list[i].logit - maximum }
+    kernels.exp(values, shifted)
     return (values, maximum)
   }
 

@@ -6,16 +6,24 @@ import Tokenization
 /// allowedLength) nats, once the length reaches what is allowed (p-e-w 2024, text-generation-webui pull request 5677).
 public struct DRY: Equatable, Sendable, SamplerStage {
   /// In nats; 0 turns it off.
-  public var multiplier = 0.0
-  public var base = 1.75
+  public var multiplier: Double
+  public var base: Double
   /// The shortest repetition that is punished.
-  public var allowedLength = 2
+  public var allowedLength: Int
   /// Positions looked back, the prompt's included; −1 for all.
-  public var window = -1
+  public var window: Int
   /// Tokens that no repetition reaches across, and that are not punished themselves.
-  public var breakers: Set<TokenID> = []
+  public var breakers: Set<TokenID>
 
-  public init() {}
+  public init(
+    multiplier: Double = 0, base: Double = 1.75, allowedLength: Int = 2, window: Int = -1, breakers: Set<TokenID> = []
+  ) {
+    self.multiplier = multiplier
+    self.base = base
+    self.allowedLength = allowedLength
+    self.window = window
+    self.breakers = breakers
+  }
 
   /// Line break, colon, quote and star.
   public static let usualBreakers = ["\n", ":", "\"", "*"]

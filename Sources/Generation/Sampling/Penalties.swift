@@ -4,15 +4,20 @@ import Tensors
 /// positive and multiplied otherwise (Keskar et al. 2019, arXiv 1909.05858), then loses `frequency` for each time the token
 /// came and `presence` once.
 public struct Penalties: Equatable, Sendable, SamplerStage {
-  public var repetition = 1.0
+  public var repetition: Double
   /// In nats.
-  public var frequency = 0.0
+  public var frequency: Double
   /// In nats.
-  public var presence = 0.0
+  public var presence: Double
   /// Positions looked back; −1 for all.
-  public var window = 64
+  public var window: Int
 
-  public init() {}
+  public init(repetition: Double = 1, frequency: Double = 0, presence: Double = 0, window: Int = 64) {
+    self.repetition = repetition
+    self.frequency = frequency
+    self.presence = presence
+    self.window = window
+  }
 
   var isOn: Bool { window != 0 && (repetition != 1 || frequency != 0 || presence != 0) }
 
@@ -21,7 +26,9 @@ public struct Penalties: Equatable, Sendable, SamplerStage {
       throw .value("repeat-penalty", "\(repetition)", "from 0.001 to 1000 (1 changes nothing)")
     }
     for (name, value) in [("frequency-penalty", frequency), ("presence-penalty", presence)] {
-      guard (-1000...1000).contains(value) else { throw .value(name, "\(value)", "from -1000 to 1000 (0 changes nothing)") }
+      guard (-1000...1000).contains(value) else {
+        throw .value(name, "\(value)", "from -1000 to 1000 (0 changes nothing)")
+      }
     }
     guard window >= -1 else { throw .value("repeat-last-n", "\(window)", "from -1 (all)") }
   }

@@ -57,9 +57,9 @@ package struct Sampler {
   }
 
   private func drawFromPolicy(_ logits: UnsafeBufferPointer<Float>, logSum: Float, _ uniform: Double) -> Draw {
-    let weights = Buffer<Float>(count: logits.count)
-    for i in 0..<logits.count { weights.pointer[i] = logits[i] - logSum }
-    kernels.exp(weights, weights)
+    let (logProbs, weights) = (Buffer<Float>(count: logits.count), Buffer<Float>(count: logits.count))
+    for i in 0..<logits.count { logProbs.pointer[i] = logits[i] - logSum }
+    kernels.exp(weights, logProbs)
     let token = Self.place(weights, uniform).place
     return Draw(token: token, behaviourLogProb: logits[token] - logSum)
   }

@@ -56,6 +56,13 @@ public struct SamplerConfig: Equatable, Sendable {
     }
   }
 
+  /// Equal for equal configurations, and for them alone.
+  public var identity: String {
+    var plain = self
+    (plain.logitBias, plain.dry.breakers) = ([:], [])
+    return "\(plain) \(logitBias.sorted { $0.key < $1.key }) \(dry.breakers.sorted())"
+  }
+
   /// - Throws: `SamplerError` naming the value that makes no sense, or the stage that is set but not in the order.
   public func check() throws(SamplerError) {
     guard temperature.isFinite, temperature >= 0 else { throw .value("temperature", "\(temperature)", "0 or more") }

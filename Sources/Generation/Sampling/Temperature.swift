@@ -28,10 +28,13 @@ struct Temperature: SamplerStage {
 /// T = Tmin + (Tmax − Tmin) · (H / ln n)^exponent for entropy H over n candidates (Zhu et al. 2024, arXiv 2403.14541).
 public struct DynamicTemperature: Equatable, Sendable {
   /// 0 turns it off.
-  public var range = 0.0
-  public var exponent = 1.0
+  public var range: Double
+  public var exponent: Double
 
-  public init() {}
+  public init(range: Double = 0, exponent: Double = 1) {
+    self.range = range
+    self.exponent = exponent
+  }
 
   var isOn: Bool { range > 0 }
 

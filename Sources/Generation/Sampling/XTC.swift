@@ -4,11 +4,14 @@ import Foundation
 /// (p-e-w 2024, text-generation-webui pull request 6335).
 public struct XTC: Equatable, Sendable, SamplerStage {
   /// The chance; 0 turns it off.
-  public var probability = 0.0
+  public var probability: Double
   /// Above 0.5 no two tokens can pass.
-  public var threshold = 0.1
+  public var threshold: Double
 
-  public init() {}
+  public init(probability: Double = 0, threshold: Double = 0.1) {
+    self.probability = probability
+    self.threshold = threshold
+  }
 
   var isOn: Bool { probability > 0 && threshold <= 0.5 }
 
