@@ -59,19 +59,18 @@ final class ResumableFile {
     answersTo prompts: [PromptSampler.Prepared], samples: Int,
     _ body: (Int, (ResponseRecord) throws -> Void) throws -> Void
   ) throws {
-    do {
-      let journal = try RecordJournal(part) { place, record in
-        guard place < prompts.count, record.promptIDs == prompts[place].request.prompt,
-          record.responses.count == samples
-        else {
-          throw Failure(
-            .usage,
-            "Record \(place + 1) of '\(part)' answers another prompt than the one that stands there now. Restore the prompts, "
-              + "or leave --resume out to start over.")
-        }
-        return true
+    let journal = try RecordJournal(part) { place, record in
+      guard place < prompts.count, record.promptIDs == prompts[place].request.prompt, record.responses.count == samples
+      else {
+        throw Failure(
+          .usage,
+          "Record \(place + 1) of '\(part)' answers another prompt than the one that stands there now. Restore the prompts, "
+            + "or leave --resume out to start over.")
       }
-      count = journal.kept
+      return true
+    }
+    count = journal.kept
+    do {
       try body(count) {
         try journal.append($0)
         count += 1
@@ -81,7 +80,7 @@ final class ResumableFile {
     } catch is CancellationError {
       throw interrupted()
     } catch {
-      if count == 0 { try? discard() } else if !(error is Failure) { note(kept) }
+      if count == 0 { try? discard() } else { note(kept) }
       throw error
     }
   }
