@@ -96,6 +96,9 @@ struct Generate: AsyncParsableCommand {
         throw fault.reason
       }
     }
+    if noise.verbose {
+      note(String(format: "Sampling held at most %.0f MiB, program and mapped model included.", PeakMemory.mebibytes))
+    }
   }
 
   private func options(_ session: Session) throws -> GenerationOptions {
