@@ -74,7 +74,7 @@ public struct GenerationOptions {
   public var isCancelled: () -> Bool
 
   public init(
-    sampler: SamplerConfig, seed: UInt64, maximumTokens: Int, endTokens: Set<TokenID>, maximumSequences: Int = 256,
+    sampler: SamplerConfig, seed: UInt64, maximumTokens: Int, endTokens: Set<TokenID>, maximumSequences: Int = 128,
     memory: Int = Self.defaultMemory, keepsSequences: Bool = false, isCancelled: @escaping () -> Bool = { false }
   ) {
     self.sampler = sampler

@@ -9,11 +9,15 @@ struct MemoryPlan {
   let headRows = 64
   /// Pages that fit beside the working memory.
   let pages: Int
+  /// Bytes that a page takes from the budget. Answers end at different times, and the heap keeps some of what they leave
+  /// between others' pages: up to a quarter more than is in use, as measured.
+  private let pageCost: Int
   private let model: LlamaModel
   private let budget: Int
 
   init(_ policy: Policy, budget: Int) {
     model = policy.model
+    pageCost = KVSequence.pageBytes(policy.model) * 5 / 4
     self.budget = budget
     let (config, vocabulary, headRows) = (policy.model.config, policy.model.vocabularySize, headRows)
     func working(_ rows: Int) -> Int {
@@ -23,7 +27,7 @@ struct MemoryPlan {
         + (3 * rows * config.dim + (headRows + 8) * vocabulary) * MemoryLayout<Float>.stride
     }
     passRows = working(512) <= budget / 2 ? 512 : 64
-    pages = max(0, budget - working(passRows)) / KVSequence.pageBytes(policy.model)
+    pages = max(0, budget - working(passRows)) / pageCost
   }
 
   /// Pages of a prompt, and those an answer to it adds at most. The prompt's whole pages are shared.
@@ -45,7 +49,7 @@ struct MemoryPlan {
     let missing = pages.prompt + pages.answer - self.pages
     guard missing <= 0 else {
       throw GenerationError.memory(
-        needed: max(budget, 0) + missing * KVSequence.pageBytes(model), budget: budget)
+        needed: max(budget, 0) + missing * pageCost, budget: budget)
     }
   }
 }

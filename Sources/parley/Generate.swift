@@ -38,7 +38,7 @@ struct Generate: AsyncParsableCommand {
   var memory: MemorySize?
 
   @Option(parsing: .unconditional, help: "Most answers in flight at once, if memory has room for them.")
-  var parallel = 256
+  var parallel = 128
 
   @Flag(help: "Take prompts as they are, without the chat template.")
   var raw = false

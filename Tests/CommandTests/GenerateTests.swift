@@ -151,6 +151,29 @@ struct GenerateTests {
     try expect(64, generate + ["--parallel", "0"], says: ["--parallel"])
   }
 
+  /// A real model: what is held beside it and the program stays within the budget, and more is used when there is more.
+  @Test func samplingStaysWithinItsMemory() throws {
+    let model = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "weights/SmolLM2-135M-Instruct.Q4_1.gguf").path
+    try #require(FileManager.default.fileExists(atPath: model), "\(model) is missing: run `make weights`.")
+    let shop = try Workshop()
+    let generate = [
+      "generate", model, "--prompts", try prompts(shop, 8), "-n", "8", "--max-tokens", "40", "--verbose", "--memory",
+    ]
+    func held(_ memory: String) throws -> (mebibytes: Double, output: String) {
+      let result = try run(generate + [memory])
+      let line = try #require(result.errors.split(separator: "\n").first { $0.hasPrefix("Sampling held at most") })
+      let number = try #require(line.split(separator: " ").compactMap { Double($0) }.first)
+      return (number, result.output)
+    }
+    let (little, much) = (try held("200MiB"), try held("4GiB"))
+    #expect(little.output == much.output)
+    // The mapped file is 94 MiB; the program with its tables of tokens and threads takes about 35.
+    #expect(little.mebibytes <= 200 + 94 + 48)
+    #expect(much.mebibytes > little.mebibytes + 50)
+  }
+
   // MARK: Choices and ends
 
   @Test func choicesAreRankedAndDrawnByTheirScores() throws {

@@ -236,6 +236,22 @@ struct GeneratorTests {
     #expect(ended == 9)
   }
 
+  /// README's example, as a reader would write it.
+  @Test func theWorkedExampleRuns() async throws {
+    let promptIDs = tokenizer.encode("Hello", parseSpecial: false)
+    var shown = ""
+
+    let options = GenerationOptions(
+      sampler: SamplerConfig(), seed: 1, maximumTokens: 64, endTokens: tokenizer.endTokens)
+    let sampling = GenerationRequest(prompt: promptIDs, index: 0, samples: 1)
+    for try await token in try Generator.stream(policy, [sampling], options, tokenizer: tokenizer) {
+      print(token.text, terminator: "", to: &shown)
+    }
+
+    #expect(try shown == generate([sampling], options)[0][0].text)
+    #expect(!shown.isEmpty)
+  }
+
   @Test func aStreamThrowsWhatTheRunThrows() async throws {
     let empty = [GenerationRequest(prompt: [], index: 0, samples: 1)]
     await #expect(throws: LlamaError.emptySequence) {
