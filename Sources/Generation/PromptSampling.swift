@@ -14,39 +14,69 @@ public struct PromptSampler {
     self.options = options
   }
 
-  /// Samples every prompt's answers. All prompts are encoded and measured before the first token is drawn.
+  /// A prompt that is encoded and fits.
+  public struct Prepared {
+    public let record: PromptRecord
+    public let request: GenerationRequest
+  }
+
+  /// Encodes and measures every prompt.
   ///
   /// - Parameters:
   ///   - samples: K, the answers to each prompt. Sample k is the same for every K above k.
   ///   - firstIndex: index of the first prompt as a key of the randomness, for a run that is done in parts.
-  ///   - onToken: after every new token: place of the prompt, sample, token.
-  ///   - onRecord: every finished record, in the order of `prompts`.
-  /// - Throws: `RecordFault` for a prompt that cannot be rendered or does not fit the context; `SamplerError`,
-  ///   `CancellationError`, what `onRecord` throws.
-  public func run(
+  ///   - onFault: a prompt that cannot be rendered, is empty, or does not fit context or memory. When this returns, the prompt is
+  ///     left out, and the others keep their indices.
+  public func prepare(
     _ prompts: [PromptRecord], samples: Int, firstIndex: Int = 0,
-    onToken: (Int, Int, TokenID) -> Void = { _, _, _ in }, onRecord: (ResponseRecord) throws -> Void
-  ) throws {
-    let requests = try prompts.enumerated().map { place, record in
+    onFault: (RecordFault) throws -> Void = { throw $0 }
+  ) throws -> [Prepared] {
+    let plan = MemoryPlan(policy, budget: options.memory)
+    return try prompts.enumerated().compactMap { place, record in
       do {
-        let ids = try encoder.prompt(record.prompt)
-        try policy.model.check(prompt: ids, maximumTokens: options.maximumTokens)
-        return GenerationRequest(prompt: ids, index: firstIndex + place, samples: samples)
+        let request = GenerationRequest(
+          prompt: try encoder.prompt(record.prompt), index: firstIndex + place, samples: samples)
+        try plan.check(request, maximumTokens: options.maximumTokens)
+        return Prepared(record: record, request: request)
       } catch {
-        throw RecordFault(index: place, reason: error)
+        try onFault(RecordFault(index: place, reason: error))
+        return nil
       }
-    }
-    try Generator(policy, options).run(requests, onToken: onToken) { place, answers in
-      try onRecord(
-        ResponseRecord(
-          prompt: prompts[place], promptIDs: requests[place].prompt, responses: answers.map(response)))
     }
   }
 
-  private func response(_ answer: Sample) -> Response {
-    Response(
-      text: encoder.tokenizer.decode(answer.tokens, skipSpecial: true), tokenIDs: answer.tokens,
-      logp: answer.logProbs.logProbSum, logps: answer.logProbs,
+  /// Samples every prompt's answers.
+  ///
+  /// - Parameters:
+  ///   - onToken: every new token.
+  ///   - onRecord: every finished record, in the order of `prompts`.
+  /// - Throws: `SamplerError`, `CancellationError`, what the closures throw.
+  public func run(
+    _ prompts: [Prepared], onToken: (GeneratedToken) throws -> Void = { _ in },
+    onRecord: (ResponseRecord) throws -> Void
+  ) throws {
+    let generator = try Generator(policy, options, tokenizer: encoder.tokenizer)
+    try generator.run(prompts.map(\.request), onToken: onToken) { place, answers in
+      let (record, request) = (prompts[place].record, prompts[place].request)
+      try onRecord(ResponseRecord(prompt: record, promptIDs: request.prompt, responses: answers.map(Response.init)))
+    }
+  }
+
+  /// Prepares all prompts, then samples their answers.
+  ///
+  /// - Throws: what `run` throws, and before the first token `RecordFault` for a prompt that cannot be used.
+  public func run(
+    _ prompts: [PromptRecord], samples: Int, firstIndex: Int = 0,
+    onToken: (GeneratedToken) throws -> Void = { _ in }, onRecord: (ResponseRecord) throws -> Void
+  ) throws {
+    try run(prepare(prompts, samples: samples, firstIndex: firstIndex), onToken: onToken, onRecord: onRecord)
+  }
+}
+
+extension Response {
+  init(_ answer: Sample) {
+    self.init(
+      text: answer.text, tokenIDs: answer.tokens, logp: answer.logProbs.logProbSum, logps: answer.logProbs,
       behaviourLogps: answer.behaviourLogProbs, finish: answer.finish)
   }
 }

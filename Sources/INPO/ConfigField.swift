@@ -237,7 +237,8 @@ public struct ConfigField: Sendable {
 
   private static let units: [(name: String, bytes: Int)] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
 
-  private static func size(_ text: String) -> Int? {
+  /// Bytes in a text such as `512MiB`, `16GiB` or `1000000`; nil when it is no size above 0.
+  public static func size(_ text: String) -> Int? {
     for unit in units where text.hasSuffix(unit.name) {
       guard let value = Double(text.dropLast(unit.name.count).trimmed), value > 0 else { return nil }
       // 2⁵² bytes is far above any machine, and exact in a Double.

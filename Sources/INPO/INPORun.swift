@@ -126,7 +126,7 @@ public final class INPORun {
     // A prompt's place keys its randomness: what is sampled does not depend on where a stopped run goes on.
     try PromptSampler(policy, encoder: encoder, options: options).run(
       Array(prompts[journal.kept...]), samples: config.samples, firstIndex: journal.kept,
-      onToken: { _, _, _ in observer.onProgress(0, 1) },
+      onToken: { _ in observer.onProgress(0, 1) },
       onRecord: {
         try journal.append($0)
         observer.onProgress(config.samples, 0)

@@ -17,7 +17,12 @@ public struct StreamingDecoder: Sendable {
   /// The text that became complete with this token; often empty inside an emoji.
   public mutating func push(_ id: TokenID) -> String {
     if skipSpecial && tokenizer.isSpecial(id) { return "" }
-    pending += tokenizer.bytes(of: id)
+    return push(bytes: tokenizer.bytes(of: id)[...])
+  }
+
+  /// The text that became complete with these bytes, some or all of a token's.
+  public mutating func push(bytes: ArraySlice<UInt8>) -> String {
+    pending += bytes
     let complete = pending.count - Self.incompleteTail(of: pending)
     defer { pending.removeFirst(complete) }
     return String(decoding: pending[..<complete], as: UTF8.self)

@@ -27,10 +27,10 @@ struct Chat: ParsableCommand {
         "The model '\(model.path)' has no chat template, so it does not know turns. Use `parley generate --raw` with it."
       )
     }
-    var options = session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9))
+    var options = try session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9))
     options.keepsSequences = true
     var conversation = Conversation(
-      session: session, generator: try Generator(session.policy(adapter, noise), options),
+      session: session, generator: try Generator(session.policy(adapter, noise), options, tokenizer: session.tokenizer),
       maximumTokens: options.maximumTokens, system: system)
     let isTerminal = isatty(STDIN_FILENO) != 0
     if isTerminal && !noise.quiet { note("One line is one turn; /quit or Ctrl-D ends.") }
@@ -77,17 +77,12 @@ private struct Conversation {
         "The conversation fills the context of \(session.model.context) tokens. Start a new one, or raise --ctx.")
     }
 
-    var decoder = StreamingDecoder(session.tokenizer)
     let request = GenerationRequest(
       prompt: prompt, index: turn, samples: 1, past: known, maximumTokens: min(maximumTokens, room))
     var finished: Sample?
-    try generator.run(
-      [request], onToken: { _, _, token in if !session.tokenizer.isSpecial(token) { show(decoder.push(token)) } },
-      onFinish: { finished = $1.first })
-    show(decoder.flush())
+    try generator.run([request], onToken: { show($0.text) }, onFinish: { finished = $1.first })
     guard let finished else { return }
-    messages.append(
-      ChatMessage(role: "assistant", content: session.tokenizer.decode(finished.tokens, skipSpecial: true)))
+    messages.append(ChatMessage(role: "assistant", content: finished.text))
     past = finished.sequence.map { (prompt + finished.tokens.dropLast(), $0) }
     turn += 1
   }

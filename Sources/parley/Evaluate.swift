@@ -44,7 +44,7 @@ struct Evaluate: AsyncParsableCommand {
     let session = try Session(model, noise, raw: raw)
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
-      options: session.generationOptions(sampling), oracle: judge)
+      options: try session.generationOptions(sampling), oracle: judge)
     let file = try RecordFile<PromptRecord>(prompts)
     let progress = Progress("Sampling", total: 2 * file.records.count, quiet: noise.quiet)
     let result: EvaluationResult
@@ -54,7 +54,7 @@ struct Evaluate: AsyncParsableCommand {
       throw try file.located(fault)
     }
     if result.kl == nil && !noise.quiet {
-      note("No KL: it needs samples of the policy itself, so temperature 1 without --top-k, --top-p and --min-p.")
+      note("No KL: it needs samples of the policy itself, so temperature 1 and nothing that cuts or changes.")
     }
     if json { try Output.json(result) } else { try Output.text(Self.text(result, judge.name)) }
   }

@@ -36,14 +36,17 @@ enum ExitStatus: Int32 {
       default: self = .badData
       }
     case let error as SamplerError:
-      if case .value = error { self = .usage } else { self = .badData }
+      switch error {
+      case .notFinite, .nothingLeft: self = .badData
+      default: self = .usage
+      }
     case let error as OracleError:
       switch error {
       case .unknown, .needsPath: self = .usage
       default: self = .badData
       }
     case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is PromptError, is RecordError,
-      is ScoreError:
+      is ScoreError, is GenerationError:
       self = .badData
     case let error as ConfigError: self = error.isUsage ? .usage : .badData
     case let error as RunError:

@@ -120,38 +120,3 @@ enum ReferenceChoice: ExpressibleByArgument {
     }
   }
 }
-
-/// How answers are drawn.
-struct SamplerOptions: ParsableArguments {
-  @Option(
-    parsing: .unconditional, help: "Divides the logits; 0 takes the most probable token. Default: 1, for chat 0.5.")
-  var temperature: Double?
-
-  @Option(parsing: .unconditional, help: "Keep the k most probable tokens; 0 keeps all.")
-  var topK = 0
-
-  @Option(
-    parsing: .unconditional,
-    help: "Keep the fewest tokens whose probability reaches p; 1 keeps all. Default: 1, for chat 0.9.")
-  var topP: Double?
-
-  @Option(parsing: .unconditional, help: "Keep tokens at least this fraction as probable as the best; 0 keeps all.")
-  var minP = 0.0
-
-  @Option(parsing: .unconditional, help: "Seed of the randomness: the same seed gives the same answers.")
-  var seed: UInt64 = 1
-
-  @Option(parsing: .unconditional, help: "Most tokens of an answer.")
-  var maxTokens = 512
-
-  func check() throws {
-    try Allowed.tokens.check(maxTokens, of: "--max-tokens")
-    do { try sampler().check() } catch { throw ValidationError("\(error)") }
-  }
-
-  /// What is not given takes the value of `defaults`: the policy itself, unless a command says otherwise.
-  func sampler(defaults: SamplerConfig = SamplerConfig()) -> SamplerConfig {
-    SamplerConfig(
-      temperature: temperature ?? defaults.temperature, topK: topK, topP: topP ?? defaults.topP, minP: minP)
-  }
-}

@@ -38,10 +38,10 @@ struct Session {
     return try adapter.policy(model)
   }
 
-  func generationOptions(_ options: SamplerOptions, defaults: SamplerConfig = SamplerConfig()) -> GenerationOptions {
-    GenerationOptions(
-      sampler: options.sampler(defaults: defaults), seed: options.seed,
-      maximumTokens: options.maxTokens, endTokens: tokenizer.endTokens, isCancelled: { Interrupt.isReceived })
+  func generationOptions(
+    _ options: SamplerOptions, defaults: SamplerConfig = SamplerConfig()
+  ) throws -> GenerationOptions {
+    try options.options(tokenizer, defaults: defaults)
   }
 
   /// The best kernel table of this machine, or the one that PARLEY_ISA names.
