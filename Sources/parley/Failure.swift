@@ -46,8 +46,10 @@ enum ExitStatus: Int32 {
       if case .folderExists = error { self = .usage } else { self = .badData }
     case GameError.badSettings: self = .usage
     case TrainerError.notWritten: self = .readOrWrite
+    case PerplexityError.badStride: self = .usage
+    case is PerplexityError: self = .badData
     case is GameError, is LossError, is PairError, is TrainerError, is CheckpointError, is MetricsError,
-      is EvaluationError:
+      is EvaluationError, is LoglikelihoodError:
       self = .badData
     case is CancellationError: self = .interrupted
     default: self = .bug
