@@ -47,8 +47,11 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .target(
-      name: "Evaluation", dependencies: ["Oracles", "Scoring", "Generation", "Llama", "Tokenization"],
-      swiftSettings: strict),
+      name: "Evaluation",
+      dependencies: [
+        "Oracles", "Scoring", "Generation", "Llama", "Tokenization", "Tensors",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ], swiftSettings: strict),
     .executableTarget(
       name: "parley",
       dependencies: [

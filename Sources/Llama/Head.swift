@@ -4,7 +4,7 @@ import Tensors
 /// backward. Log-sum-exp is the running-maximum form (Milakov & Gimelshein 2018, arXiv 1805.02867).
 public struct Head {
   let model: LlamaModel
-  private var kernels: Kernels { model.kernels }
+  var kernels: Kernels { model.kernels }
   private var vocabulary: Int { model.vocabularySize }
   /// Rows worked on at once: bounds the tile `[rows, 1024]`.
   private static let rowChunk = 256
@@ -44,6 +44,17 @@ public struct Head {
   func forward(
     _ hidden: HiddenRows, targets: [TokenID], dropout: DropoutRows? = nil
   ) throws -> (logProbs: [Float], tape: Tape) {
+    let (logProbs, logSums) = try sweep(hidden, targets: targets, dropout)
+    return (logProbs, Tape(targets: Buffer(targets), logSum: logSums, dropout: dropout))
+  }
+
+  /// One way through the vocabulary: the log-prob of each target and the log-sum-exp of each row.
+  ///
+  /// - Parameter onTile: sees the logits on their way, `z [rows, tile]`: of some of the rows, of the tokens of a tile.
+  func sweep(
+    _ hidden: HiddenRows, targets: [TokenID], _ dropout: DropoutRows? = nil,
+    onTile: (_ rows: Range<Int>, _ tokens: Range<Int>, _ z: Matrix) -> Void = { _, _, _ in }
+  ) throws -> (logProbs: [Float], logSums: Buffer<Float>) {
     precondition(targets.count == hidden.rows, "\(targets.count) targets for \(hidden.rows) rows")
     try model.check(targets)
     var logProbs: [Float] = []
@@ -61,6 +72,7 @@ public struct Head {
           let token = Int(targets[chunk.rows.lowerBound + row])
           if tile.contains(token) { target[row] = z[row, token - tile.lowerBound] }
         }
+        onTile(chunk.rows, tile, z)
       }
       let logSum = Buffer<Float>(count: rows)
       kernels.logSumExpFinish(logSum, maximum, sum, rows: rows)
@@ -69,7 +81,7 @@ public struct Head {
         allSums[chunk.rows.lowerBound + row] = logSum[row]
       }
     }
-    return (logProbs, Tape(targets: Buffer(targets), logSum: allSums, dropout: dropout))
+    return (logProbs, allSums)
   }
 
   /// Gradient of Σ weight[t] · logp[t] with respect to `hidden`, all of one policy. The logits are computed again, tile by

@@ -2,67 +2,131 @@ import Llama
 import Tensors
 import Tokenization
 
+/// What is written of each token, beside the sums of each answer.
+public struct ScoreDetail: Equatable, Sendable {
+  /// Ids and log-probs.
+  public let perToken: Bool
+  /// Entropy of the distribution each token was predicted from, in nats.
+  public let entropy: Bool
+  /// How many of the most probable tokens are listed in each place.
+  public let top: Int
+
+  /// Entropy and alternatives are listed token by token, so either of them asks for the tokens too.
+  public init(perToken: Bool = false, entropy: Bool = false, top: Int = 0) {
+    self.perToken = perToken || entropy || top > 0
+    self.entropy = entropy
+    self.top = top
+  }
+}
+
 /// Records in, records with log-probabilities out. Knows how text becomes tokens; the arithmetic is `Scorer`'s.
 public struct RecordScorer {
   private let scorer: Scorer
   private let encoder: PromptEncoder
-  private let model: LlamaModel
-  private let perToken: Bool
+  private let plain: PromptEncoder
+  private let detail: ScoreDetail
+  private let names: [String]?
+  private let reference: Int?
 
+  /// One policy, whose scores are fields of the record itself.
+  ///
   /// - Parameters:
   ///   - reference: another policy over the same model; scores then carry its log-probs and the ratio. Both policies share
   ///     each pass over the weights.
-  ///   - perToken: whether the written records list every token.
-  public init(_ policy: Policy, reference: Policy? = nil, encoder: PromptEncoder, perToken: Bool = false) {
-    scorer = Scorer([policy, reference].compactMap { $0 })
+  ///   - pageBytes: as of `Scorer`.
+  public init(
+    _ policy: Policy, reference: Policy? = nil, encoder: PromptEncoder, detail: ScoreDetail = ScoreDetail(),
+    pageBytes: Int = ScoreBatches.defaultPageBytes
+  ) {
+    self.init(
+      [policy, reference].compactMap { $0 }, names: nil, reference: reference == nil ? nil : 1, encoder: encoder,
+      detail: detail, pageBytes: pageBytes)
+  }
+
+  /// Several policies over one model in one pass over its weights; each one's scores are written under its name.
+  ///
+  /// - Parameter reference: the name of the one that the others' ratios are to.
+  /// - Precondition: at least one policy, and no name twice.
+  public init(
+    _ policies: [(name: String, policy: Policy)], reference: String? = nil, encoder: PromptEncoder,
+    detail: ScoreDetail = ScoreDetail(), pageBytes: Int = ScoreBatches.defaultPageBytes
+  ) {
+    let names = policies.map(\.name)
+    precondition(Set(names).count == names.count, "two of the policies \(names) share a name")
+    precondition(reference.map(names.contains) != false, "the reference is none of the policies \(names)")
+    self.init(
+      policies.map(\.policy), names: names, reference: reference.flatMap(names.firstIndex), encoder: encoder,
+      detail: detail, pageBytes: pageBytes)
+  }
+
+  private init(
+    _ policies: [Policy], names: [String]?, reference: Int?, encoder: PromptEncoder, detail: ScoreDetail, pageBytes: Int
+  ) {
+    scorer = Scorer(policies, pageBytes: pageBytes)
     self.encoder = encoder
-    model = policy.model
-    self.perToken = perToken
+    plain = PromptEncoder(tokenizer: encoder.tokenizer, template: nil, raw: true)
+    self.detail = detail
+    self.names = names
+    self.reference = reference
   }
 
   /// Scores every record's answers; a record's numbers do not depend on the other records.
   ///
   /// - Parameters:
-  ///   - onRecord: every record, in the order given, as soon as its batch is done.
-  ///   - isCancelled: asked between batches; true ends the run with `CancellationError`.
+  ///   - onFault: gets each record that cannot be scored, which is then left out; without it the first one ends the run.
+  ///   - isCancelled: asked between passes over the weights; true ends the run with `CancellationError`.
+  ///   - onRecord: every record, in the order given, as soon as it and those before it are done.
   /// - Throws: `RecordFault` for a record that cannot be encoded or does not fit the context; `CancellationError`, what
-  ///   `onRecord` throws.
+  ///   `onFault` and `onRecord` throw.
   public func run(
-    _ records: [ScoreRecord], isCancelled: () -> Bool = { Task.isCancelled },
-    onRecord: (ScoredRecord) throws -> Void
+    _ records: [ScoreRecord], onFault: ((RecordFault) throws -> Void)? = nil,
+    isCancelled: () -> Bool = { Task.isCancelled }, onRecord: (ScoredRecord) throws -> Void
   ) throws {
-    let encoded = try records.enumerated().map { index, record in
-      do { return try encode(record) } catch { throw RecordFault(index: index, reason: error) }
-    }
-    var rest = zip(records, encoded).map { $0 }[...]
-    while !rest.isEmpty {
-      let batch = rest.prefix(Self.recordsInFlight)
-      let requests = batch.map(\.1.request)
-      let scored = try scorer.logProbsPerPolicy(requests, isCancelled: isCancelled)
-      let (logps, referenceLogps) = (scored[0], scored.dropFirst().first)
-      for (i, (record, encoded)) in batch.enumerated() {
-        let scores = encoded.request.responses.indices.map {
-          AnswerScore(
-            tokenIDs: encoded.request.responses[$0], logps: logps[i][$0], referenceLogps: referenceLogps?[i][$0])
-        }
-        try onRecord(
-          ScoredRecord(
-            record: record, scores: scores, perToken: perToken, splitInsideToken: encoded.splitInsideToken))
+    var encoded: [Encoded] = []
+    for (index, record) in records.enumerated() {
+      do {
+        encoded.append(try encode(record))
+      } catch {
+        let fault = RecordFault(index: index, reason: error)
+        guard let onFault else { throw fault }
+        try onFault(fault)
       }
-      rest = rest.dropFirst(batch.count)
+    }
+    let top = detail.entropy || detail.top > 0 ? detail.top : nil
+    try scorer.run(encoded.map(\.request), top: top, isCancelled: isCancelled) { index, scores in
+      let one = encoded[index]
+      let answers = one.request.responses.indices.map { answer in
+        AnswerScore(
+          tokenIDs: one.request.responses[answer], scores: scores.map { $0[answer] }, reference: reference)
+      }
+      try onRecord(
+        ScoredRecord(
+          record: one.record, scores: answers, splitInsideToken: one.splitInsideToken,
+          distinctTokens: one.request.distinctTokens, firstID: one.firstID, detail: detail, names: names,
+          tokenizer: encoder.tokenizer))
     }
   }
 
-  /// Enough to fill the scorer's batches, few enough to report progress often.
-  private static let recordsInFlight = 16
-
   private struct Encoded {
+    let record: ScoreRecord
     let request: ScoreRequest
-    let splitInsideToken: Bool
+    var splitInsideToken = false
+    var firstID: TokenID?
   }
 
   private func encode(_ record: ScoreRecord) throws -> Encoded {
-    guard let prompt = try record.promptIDs ?? record.prompt.map({ try encoder.prompt($0) }), !prompt.isEmpty else {
+    let encoded = try encodeUnchecked(record)
+    try scorer.check(encoded.request)
+    return encoded
+  }
+
+  private func encodeUnchecked(_ record: ScoreRecord) throws -> Encoded {
+    if case .whole(let text) = record.answers {
+      let ids = try text.tokenIDs ?? plain.prompt(.text(text.text ?? ""))
+      let request = ScoreRequest(prompt: Array(ids.prefix(1)), responses: [Array(ids.dropFirst())])
+      return Encoded(record: record, request: request, firstID: ids.first)
+    }
+    guard let prompt = try record.promptIDs ?? record.prompt.map({ try encoder.prompt($0) }) else {
       throw LlamaError.emptySequence
     }
     var splitInsideToken = false
@@ -73,14 +137,8 @@ public struct RecordScorer {
       splitInsideToken = splitInsideToken || !response.followsPrompt
       return response.ids
     }
-    let request = ScoreRequest(prompt: prompt, responses: responses)
-    guard request.positions <= model.context else {
-      throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
-    }
-    for token in prompt + responses.joined() where Int(token) >= model.vocabularySize {
-      throw LlamaError.token(token, vocabulary: model.vocabularySize)
-    }
-    return Encoded(request: request, splitInsideToken: splitInsideToken)
+    return Encoded(
+      record: record, request: ScoreRequest(prompt: prompt, responses: responses), splitInsideToken: splitInsideToken)
   }
 }
 

@@ -2,7 +2,7 @@ import Llama
 import Tensors
 
 /// A prompt and the answers whose log-probabilities are wanted, as token ids.
-public struct ScoreRequest {
+public struct ScoreRequest: Sendable {
   public let prompt: [TokenID]
   public let responses: [[TokenID]]
 
@@ -13,6 +13,23 @@ public struct ScoreRequest {
 
   /// Positions the longest answer is run at; its last token predicts nothing.
   public var positions: Int { prompt.count + max(0, (responses.map(\.count).max() ?? 0) - 1) }
+  /// Tokens that are run: the prompt counts once, however many answers follow it.
+  public var distinctTokens: Int { responses.reduce(prompt.count) { $0 + $1.count } }
+}
+
+/// One answer under one policy.
+public struct ResponseScore: Equatable, Sendable {
+  /// In nats, one per token.
+  public let logps: [Float]
+  /// What each token was predicted from, when it was asked for.
+  public let distributions: [TokenDistribution]?
+
+  public var logp: Double { logps.logProbSum }
+
+  public init(logps: [Float], distributions: [TokenDistribution]? = nil) {
+    self.logps = logps
+    self.distributions = distributions
+  }
 }
 
 /// Exact log-probabilities of answers under one policy, or under several at the cost of one pass over the weights. A prompt
@@ -22,22 +39,41 @@ public final class Scorer {
   private let model: LlamaModel
   private let pass: ForwardPass
   private let head: Head
+  private let batches: ScoreBatches
 
-  public convenience init(_ policy: Policy, maximumRows: Int = 512) {
-    self.init([policy], maximumRows: maximumRows)
+  public convenience init(_ policy: Policy, maximumRows: Int = 512, pageBytes: Int = ScoreBatches.defaultPageBytes) {
+    self.init([policy], maximumRows: maximumRows, pageBytes: pageBytes)
   }
 
+  /// - Parameters:
+  ///   - maximumRows: rows that share a pass over the weights.
+  ///   - pageBytes: keys and values held at once; a request that needs more is run by itself.
   /// - Precondition: at least one policy, all over the same model.
-  public init(_ policies: [Policy], maximumRows: Int = 512) {
+  public init(_ policies: [Policy], maximumRows: Int = 512, pageBytes: Int = ScoreBatches.defaultPageBytes) {
     precondition(!policies.isEmpty, "a scorer needs a policy")
     model = policies[0].model
     self.policies = policies
     pass = ForwardPass(model, maximumRows: maximumRows)
     head = Head(model)
+    batches = ScoreBatches(
+      pageBytes: pageBytes, bytesPerPage: policies.count * KVSequence.pageBytes(model))
+  }
+
+  /// - Throws: `LlamaError` for an empty prompt, a token outside the vocabulary, or a sequence beyond the context.
+  public func check(_ request: ScoreRequest) throws {
+    guard !request.prompt.isEmpty else { throw LlamaError.emptySequence }
+    guard request.positions <= model.context else {
+      throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
+    }
+    for tokens in [request.prompt] + request.responses {
+      for token in tokens where Int(token) >= model.vocabularySize {
+        throw LlamaError.token(token, vocabulary: model.vocabularySize)
+      }
+    }
   }
 
   /// Per-token log-probabilities in nats, `result[request][response][token]`; an empty response has none. For a scorer of
-  /// one policy; parameters and errors are those of `logProbsPerPolicy`.
+  /// one policy; parameters and errors are those of `run`.
   public func logProbs(
     _ requests: [ScoreRequest], onProgress: (Int) -> Void = { _ in },
     isCancelled: () -> Bool = { Task.isCancelled }
@@ -47,46 +83,56 @@ public final class Scorer {
   }
 
   /// Per-token log-probabilities in nats, `result[policy][request][response][token]`; an empty response has none.
-  ///
-  /// - Parameters:
-  ///   - onProgress: after each batch, how many requests are done.
-  ///   - isCancelled: asked between batches; true ends the run with `CancellationError`.
-  /// - Throws: `LlamaError` for an empty prompt, a token outside the vocabulary, or a sequence beyond the context.
+  /// Parameters and errors are those of `run`.
   public func logProbsPerPolicy(
     _ requests: [ScoreRequest], onProgress: (Int) -> Void = { _ in },
     isCancelled: () -> Bool = { Task.isCancelled }
   ) throws -> [[[[Float]]]] {
     var results = policies.map { _ in [[[Float]]]() }
-    var rest = requests[...]
-    while !rest.isEmpty {
-      if isCancelled() { throw CancellationError() }
-      let batch = nextBatch(rest)
-      for (i, scored) in try score(batch).enumerated() { results[i] += scored }
-      rest = rest.dropFirst(batch.count)
-      onProgress(requests.count - rest.count)
+    try run(requests, onProgress: onProgress, isCancelled: isCancelled) { _, scores in
+      for (policy, responses) in scores.enumerated() { results[policy].append(responses.map(\.logps)) }
     }
     return results
   }
 
-  /// As many requests as fill the working memory under all policies, at least one.
-  private func nextBatch(_ requests: ArraySlice<ScoreRequest>) -> ArraySlice<ScoreRequest> {
-    var rows = 0
-    return requests.prefix { request in
-      let isFirst = rows == 0
-      rows += policies.count * request.responses.reduce(request.prompt.count) { $0 + $1.count }
-      return isFirst || rows <= pass.maximumRows
+  /// Scores every request. Requests of like length share batches; results come in the order given.
+  ///
+  /// - Parameters:
+  ///   - top: with a number, each token comes with its distribution's entropy and this many most probable tokens.
+  ///   - onProgress: after each batch, how many requests are done, in whatever order.
+  ///   - isCancelled: asked between passes; true ends the run with `CancellationError`.
+  ///   - onResult: index of a request, and `scores[policy][response]`.
+  /// - Throws: `LlamaError` as `check`, before anything is computed; `CancellationError`, what `onResult` throws.
+  public func run(
+    _ requests: [ScoreRequest], top: Int? = nil, onProgress: (Int) -> Void = { _ in },
+    isCancelled: () -> Bool = { Task.isCancelled },
+    onResult: (_ index: Int, _ scores: [[ResponseScore]]) throws -> Void
+  ) throws {
+    for request in requests { try check(request) }
+    var next = 0
+    var done = 0
+    var waiting: [Int: [[ResponseScore]]] = [:]
+    try batches.forEach(in: requests) { batch in
+      let scored = try score(batch.map { requests[$0] }, top: top, isCancelled: isCancelled)
+      for (place, index) in batch.enumerated() { waiting[index] = scored.map { $0[place] } }
+      done += batch.count
+      while let scores = waiting.removeValue(forKey: next) {
+        try onResult(next, scores)
+        next += 1
+      }
+      onProgress(done)
     }
   }
 
-  private func score(_ requests: ArraySlice<ScoreRequest>) throws -> [[[[Float]]]] {
-    for request in requests {
-      guard !request.prompt.isEmpty else { throw LlamaError.emptySequence }
-      guard request.positions <= model.context else {
-        throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
-      }
-    }
+  /// - Returns: `[policy][request][response]`.
+  private func score(
+    _ requests: [ScoreRequest], top: Int?, isCancelled: () -> Bool
+  ) throws -> [[[ResponseScore]]] {
     let jobs = policies.flatMap { policy in requests.map { (request: $0, prompt: KVSequence(policy)) } }
-    _ = try pass(jobs.map { Run($0.prompt, $0.request.prompt.dropLast(), wanted: false) })
+    for runs in passes(jobs.map { Run($0.prompt, $0.request.prompt.dropLast(), wanted: false) }) {
+      if isCancelled() { throw CancellationError() }
+      _ = try pass(runs)
+    }
 
     // Each answer runs the prompt's last token for itself: that row predicts its first token.
     var runs: [Run] = []
@@ -97,14 +143,56 @@ public final class Scorer {
         targets += response
       }
     }
-    var logProbs = try head.logProbs(pass(runs), targets: targets)[...]
+    var tokens: [TokenScore] = []
+    for runs in passes(runs) {
+      if isCancelled() { throw CancellationError() }
+      let rows = try pass(runs)
+      tokens += try score(rows, Array(targets[tokens.count..<(tokens.count + rows.rows)]), top: top)
+    }
+
+    var rest = tokens[...]
     return policies.map { _ in
       requests.map { request in
         request.responses.map { response in
-          defer { logProbs = logProbs.dropFirst(response.count) }
-          return Array(logProbs.prefix(response.count))
+          defer { rest = rest.dropFirst(response.count) }
+          let own = rest.prefix(response.count)
+          return ResponseScore(
+            logps: own.map(\.logp), distributions: top == nil ? nil : own.compactMap(\.distribution))
         }
       }
     }
+  }
+
+  private struct TokenScore {
+    let logp: Float
+    let distribution: TokenDistribution?
+  }
+
+  private func score(_ rows: HiddenRows, _ targets: [TokenID], top: Int?) throws -> [TokenScore] {
+    guard let top else {
+      return try head.logProbs(rows, targets: targets).map { TokenScore(logp: $0, distribution: nil) }
+    }
+    return try head.distributions(rows, targets: targets, top: top).map { TokenScore(logp: $0.logp, distribution: $0) }
+  }
+
+  /// The runs cut where a pass is full, so that all passes but the last are, and a cancelled run ends soon.
+  private func passes(_ runs: [Run]) -> [[Run]] {
+    var passes: [[Run]] = []
+    var current: [Run] = []
+    var room = pass.maximumRows
+    for run in runs {
+      var rest = run.tokens
+      while !rest.isEmpty {
+        let part = rest.prefix(room)
+        current.append(Run(run.sequence, part, wanted: run.wanted))
+        rest = rest.dropFirst(part.count)
+        room -= part.count
+        if room == 0 {
+          passes.append(current)
+          (current, room) = ([], pass.maximumRows)
+        }
+      }
+    }
+    return current.isEmpty ? passes : passes + [current]
   }
 }

@@ -53,8 +53,9 @@ enum ExitStatus: Int32 {
       if case .folderExists = error { self = .usage } else { self = .badData }
     case GameError.badSettings, is LossError, TrainerError.noAccuracy, TrainerError.nothingToDo: self = .usage
     case TrainerError.notWritten: self = .readOrWrite
-    case is GameError, is PairError, is TrainerError, is CheckpointError, is MetricsError,
-      is EvaluationError:
+    case PerplexityError.badStride: self = .usage
+    case is GameError, is PairError, is TrainerError, is CheckpointError, is MetricsError, is EvaluationError,
+      is PerplexityError, is LoglikelihoodError:
       self = .badData
     case is CancellationError: self = .interrupted
     default: self = .bug

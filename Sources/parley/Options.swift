@@ -74,6 +74,11 @@ struct AdapterChoice: ExpressibleByArgument {
   let path: String
   let scale: Float
 
+  init(path: String, scale: Float) {
+    self.path = path
+    self.scale = scale
+  }
+
   init?(argument: String) {
     guard let equals = argument.lastIndex(of: "=") else {
       (path, scale) = (argument, 1)

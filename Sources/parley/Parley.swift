@@ -5,8 +5,9 @@ struct Parley: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "parley", abstract: "Sample, score and align LLaMA-family GGUF models on CPUs.",
     subcommands: [
-      Inspect.self, Tokenize.self, Chat.self, Generate.self, Score.self, Judge.self, Evaluate.self, Export.self,
-      Bench.self, Game.self, Train.self, Align.self,
+      Inspect.self, Tokenize.self, Chat.self, Generate.self, Score.self, MeasurePerplexity.self, Judge.self,
+      Evaluate.self,
+      EvaluateChoices.self, Export.self, Bench.self, Game.self, Train.self, Align.self,
     ])
 
   /// Wrong usage is the argument parser's to report; everything a command throws has its sentence and exit code in

@@ -119,7 +119,8 @@ struct ResultTests {
   // MARK: The others
 
   @Test(arguments: [
-    "inspect", "tokenize", "chat", "generate", "score", "judge", "train", "inpo", "evaluate", "export", "bench", "game",
+    "inspect", "tokenize", "chat", "generate", "score", "perplexity", "judge", "train", "inpo", "evaluate",
+    "evaluate-choices", "export", "bench", "game",
   ])
   func everyCommandExplainsItself(command: String) throws {
     for arguments in [[command, "--help"], ["help", command]] {

@@ -1,6 +1,7 @@
 /// The fast forward against the float64 twin, at every position of sequences longer than a page of the cache.
 
 import Adapters
+import Foundation
 import Llama
 import ReferenceModel
 import Tensors
@@ -50,6 +51,35 @@ import Testing
     let exact = try file.twin().forward(tokens.map(Int.init), adapter.twin)
     let got = try Policy(model, adapter: adapter).logProbs(tokens)
     expectClose(got, exact.logProbs, absolute: integerBound(exact, model.config, largest: integers.largest))
+  }
+
+  /// A vocabulary of two tiles and a bit. Logits that are off by ε move H = −Σ p log p by at most ε Σ p |log p + H|, and the
+  /// n-th largest log-prob by at most 2 ε.
+  @Test func entropyAndAlternativesAgree() throws {
+    let file = try Tiny.float.file()
+    let model = try file.load(.f32)
+    let tokens = model.tokens(100)
+    let want = try file.twin().forward(tokens.map(Int.init))
+    let sequence = KVSequence(try Policy(model))
+    let hidden = try ForwardPass(model)([Run(sequence, tokens.dropLast(), wanted: true)])
+    let found = try Head(model).distributions(hidden, targets: Array(tokens.dropFirst()), top: 4)
+    let bound = floatBound(want, model.config)
+    let vocabulary = model.vocabularySize
+    for (row, one) in found.enumerated() {
+      let logits = want.logits.values[(row * vocabulary)..<((row + 1) * vocabulary)]
+      let largest = logits.max() ?? 0
+      let logSum = largest + log(logits.reduce(0) { $0 + exp($1 - largest) })
+      let logps = logits.map { $0 - logSum }
+      let entropy = -logps.reduce(0) { $0 + exp($1) * $1 }
+      let sensitivity = logps.reduce(0) { $0 + exp($1) * abs($1 + entropy) }
+      // And the rounding of the sum itself: exponentials in float, of differences in float.
+      expectClose(one.entropy, entropy, absolute: bound * sensitivity + 0x1p-20, "row \(row)")
+      let best = logps.sorted(by: >).prefix(4)
+      expectClose(one.top.map { Double($0.logp) }, Array(best), absolute: 2 * bound, "row \(row)")
+      for alternative in one.top {
+        expectClose(Double(alternative.logp), logps[Int(alternative.token)], absolute: 2 * bound, "row \(row)")
+      }
+    }
   }
 
   /// It is the rounding of inputs that makes the difference: the twin that rounds the same inputs is closer. Not equal,

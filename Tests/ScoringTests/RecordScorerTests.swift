@@ -48,7 +48,7 @@ struct RecordScorerTests {
   ) throws -> [ScoredRecord] {
     let records = try JSONLines.parse(ScoreRecord.self, Data(lines.joined()), file: "test")
     var scored: [ScoredRecord] = []
-    let scorer = RecordScorer(policy, reference: reference, encoder: encoder, perToken: perToken)
+    let scorer = RecordScorer(policy, reference: reference, encoder: encoder, detail: ScoreDetail(perToken: perToken))
     try scorer.run(records, isCancelled: { false }, onRecord: { scored.append($0) })
     return scored
   }
@@ -141,6 +141,84 @@ struct RecordScorerTests {
       #expect(result.scores.map(\.referenceLogps) == others[i].scores.map { Optional($0.logps) })
       #expect(result.scores.allSatisfy { $0.ratio != 0 })
     }
+  }
+
+  // MARK: Several policies, whole texts, faults
+
+  @Test func namedPoliciesStandUnderTheirNames() throws {
+    let other = try otherPolicy()
+    let lines = [
+      Data((#"{"prompt":"x","response":"yes"}"# + "\n").utf8),
+      Data((#"{"prompt":"x","chosen":"yes","rejected":"no!"}"# + "\n").utf8),
+      Data(#"{"prompt":"x","responses":[{"text":"yes"}],"policies":7}"#.utf8),
+    ]
+    let records = try JSONLines.parse(ScoreRecord.self, Data(lines.joined()), file: "test")
+    var scored: [ScoredRecord] = []
+    let scorer = RecordScorer([("base", policy), ("tuned", other)], reference: "base", encoder: encoder)
+    try scorer.run(records, isCancelled: { false }, onRecord: { scored.append($0) })
+    let alone = try score(lines, reference: other)
+    let fields = try scored.map(json)
+    let ratio = -(try #require(alone[0].scores[0].ratio))
+    let (base, tuned) = (alone[0].scores[0].logp, try #require(alone[0].scores[0].referenceLogp))
+    let one = JSONValue.object([
+      "base": .object(["logp": .number(base)]), "tuned": .object(["logp": .number(tuned), "ratio": .number(ratio)]),
+    ])
+    #expect(fields[0] == ["prompt": .string("x"), "response": .string("yes"), "tokens": .integer(4), "policies": one])
+    guard case .object(let pair) = fields[1]["policies"], case .object(let side) = pair["tuned"] else {
+      Issue.record("no policies: \(fields[1])")
+      return
+    }
+    #expect(Set(side.keys) == ["chosen_logps", "rejected_logps", "ratio"])
+    let (up, down) = (alone[1].scores[0].ratio ?? .nan, alone[1].scores[1].ratio ?? .nan)
+    #expect(side["ratio"] == .number(-up - -down))
+    #expect(fields[2]["scores"] == .array([.object(["tokens": .integer(4), "policies": one])]))
+    #expect(fields[2]["policies"] == .integer(7), "a field of the record that is not ours to write stays")
+  }
+
+  @Test func aWholeTextBeginsWithNull() throws {
+    let records = try JSONLines.parse(ScoreRecord.self, Data(#"{"text":"yes!","id":1}"#.utf8), file: "test")
+    var scored: [ScoredRecord] = []
+    let detail = ScoreDetail(entropy: true, top: 2)
+    try RecordScorer(policy, encoder: encoder, detail: detail).run(
+      records + [ScoreRecord(text: "yes!")], isCancelled: { false }, onRecord: { scored.append($0) })
+    let fields = try json(scored[0])
+    #expect(
+      Set(fields.keys) == [
+        "text", "id", "logp", "tokens", "token_ids", "token_logps", "token_entropies", "token_top",
+      ])
+    let ids = encoder.tokenizer.encode("yes!", parseSpecial: true)
+    let logps = try Scorer(policy).logProbs([ScoreRequest(prompt: [ids[0]], responses: [Array(ids[1...])])])[0][0]
+    #expect(fields["token_ids"] == .array(ids.map { .integer(Int64($0)) }))
+    #expect(scored.map { $0.scores[0].logps } == [logps, logps])
+    for name in ["token_logps", "token_entropies", "token_top"] {
+      guard case .array(let values) = fields[name] else {
+        Issue.record("\(name) is no list")
+        continue
+      }
+      #expect(values.count == 4 && values[0] == .null && !values.dropFirst().contains(.null), "\(name)")
+    }
+    #expect(fields["tokens"] == .integer(3))
+  }
+
+  @Test func recordsAtFaultAreLeftOutAndHarmNoOthers() throws {
+    let lines = [
+      #"{"prompt":"x","response":"yes"}"#, #"{"prompt_ids":[],"response_ids":[70]}"#,
+      #"{"prompt_ids":[70],"response_ids":[80,99999]}"#, #"{"text":""}"#, #"{"prompt":"x","response":"no!"}"#,
+      "{\"text\":\"\(String(repeating: "long ", count: 60))\"}", #"{"prompt_ids":[70],"response":"a"}"#,
+    ].map { Data(($0 + "\n").utf8) }
+    let records = try JSONLines.parse(ScoreRecord.self, Data(lines.joined()), file: "test")
+    var faults: [RecordFault] = []
+    var scored: [ScoredRecord] = []
+    try RecordScorer(policy, encoder: encoder).run(
+      records, onFault: { faults.append($0) }, isCancelled: { false }, onRecord: { scored.append($0) })
+    #expect(faults.map(\.index) == [1, 2, 3, 5, 6])
+    #expect(
+      faults.map { "\($0.reason)" } == [
+        LlamaError.emptySequence.description, LlamaError.token(99999, vocabulary: 259).description,
+        LlamaError.emptySequence.description, LlamaError.contextExceeded(needed: 299, limit: 256).description,
+        ScoreError.noTokens.description,
+      ])
+    #expect(try scored.map(json) == score([lines[0], lines[4]], perToken: false).map(json))
   }
 
   private func otherPolicy() throws -> Policy {

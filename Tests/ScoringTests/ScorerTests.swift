@@ -82,9 +82,9 @@ struct ScorerTests {
 
   @Test func progressCountsRequestsNotPolicies() throws {
     var done: [Int] = []
-    let scorer = Scorer(try Array(policies(model()).prefix(2)), maximumRows: 64)
+    let scorer = Scorer(try Array(policies(model()).prefix(2)), pageBytes: 1)
     _ = try scorer.logProbsPerPolicy(requests, onProgress: { done.append($0) }, isCancelled: { false })
-    #expect(done == [1, 2, 3], "each request fills a batch by itself")
+    #expect(done == [1, 2, 3], "each request is a batch by itself")
     let results = try scorer.logProbsPerPolicy([], isCancelled: { false })
     #expect(results == [[], []], "no request, no score, under each policy")
   }

@@ -1,0 +1,101 @@
+/// What `score` runs under and on: policies with names, and records of which some may be left out.
+
+import Adapters
+import ArgumentParser
+import Foundation
+import Llama
+import Scoring
+import Tensors
+import Tokenization
+
+/// `base`, `FILE`, `FILE=SCALE` or `NAME=FILE[:SCALE]`.
+struct NamedAdapter: ExpressibleByArgument {
+  /// nil when the policy was not given a name.
+  let name: String?
+  /// nil for the base.
+  let adapter: AdapterChoice?
+
+  /// What it is called beside others: without a name of its own, as its file.
+  var label: String {
+    name ?? adapter.map { URL(fileURLWithPath: $0.path).deletingPathExtension().lastPathComponent } ?? Self.base
+  }
+
+  static let base = "base"
+
+  init(_ name: String?, _ adapter: AdapterChoice?) {
+    self.name = name
+    self.adapter = adapter
+  }
+
+  init?(argument: String) {
+    if argument == Self.base {
+      self.init(nil, nil)
+    } else if let plain = AdapterChoice(argument: argument) {
+      self.init(nil, plain)
+    } else if let equals = argument.firstIndex(of: "="), equals > argument.startIndex {
+      let rest = argument[argument.index(after: equals)...]
+      self.init(String(argument[..<equals]), AdapterChoice(fileAndScale: rest))
+    } else {
+      return nil
+    }
+  }
+
+  func policy(_ model: LlamaModel) throws -> Policy { try adapter?.policy(model) ?? Policy(model) }
+}
+
+extension AdapterChoice {
+  /// `FILE` or `FILE:SCALE`.
+  fileprivate init(fileAndScale text: Substring) {
+    if let colon = text.lastIndex(of: ":"), let scale = Float(text[text.index(after: colon)...]), scale.isFinite {
+      self.init(path: String(text[..<colon]), scale: scale)
+    } else {
+      self.init(path: String(text), scale: 1)
+    }
+  }
+}
+
+/// Bytes, such as 512MiB or 2GiB.
+struct ByteSize: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where argument.hasSuffix(unit) {
+      guard let value = Double(argument.dropLast(unit.count)), value > 0, value < 0x1p40 / Double(size) else {
+        return nil
+      }
+      bytes = Int(value * Double(size))
+      return
+    }
+    return nil
+  }
+}
+
+/// The records of a file that can be read, and what is wrong with the others.
+struct SkippingFile<Record: Decodable> {
+  let path: String
+  private(set) var records: [Record] = []
+  private var lines: [Int] = []
+  private(set) var skipped: [SkippedLine] = []
+
+  init(_ path: String) throws {
+    self.path = path
+    for (number, line) in JSONLines.filledLines(Data(try AtomicFile.read(path))) {
+      do {
+        records += try JSONLines.parse(Record.self, line, file: path)
+        lines.append(number)
+      } catch RecordError.badLine(_, _, let reason) {
+        skipped.append(SkippedLine(line: number, reason: reason))
+      }
+    }
+  }
+
+  mutating func skip(_ fault: RecordFault) {
+    skipped.append(SkippedLine(line: lines[fault.index], reason: "\(fault.reason)"))
+  }
+}
+
+/// A line that was left out, and why.
+struct SkippedLine: Encodable {
+  let line: Int
+  let reason: String
+}
