@@ -7,6 +7,7 @@ public struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skipSpecial: Bool
   private var pending: [UInt8] = []
+  private var atStart = true
 
   /// - Parameter skipSpecial: control tokens give no text.
   public init(_ tokenizer: Tokenizer, skipSpecial: Bool = true) {
@@ -16,8 +17,9 @@ public struct StreamingDecoder: Sendable {
 
   /// The text that became complete with this token; often empty inside an emoji.
   public mutating func push(_ id: TokenID) -> String {
+    let added = tokenizer.bytes(of: id, atStart: &atStart)
     if skipSpecial && tokenizer.isSpecial(id) { return "" }
-    pending += tokenizer.bytes(of: id)
+    pending += added
     let complete = pending.count - Self.incompleteTail(of: pending)
     defer { pending.removeFirst(complete) }
     return String(decoding: pending[..<complete], as: UTF8.self)

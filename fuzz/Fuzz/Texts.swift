@@ -24,8 +24,8 @@ enum Texts {
   static func encode(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
     for tokenizer in tokenizers {
-      guard tokenizer.preTokenizer.split(text).joined().utf8.elementsEqual(text.utf8) else {
-        fatalError("\(tokenizer.preTokenizer) loses text")
+      guard let rule = tokenizer.preTokenizer, rule.split(text).joined().utf8.elementsEqual(text.utf8) else {
+        fatalError("\(String(describing: tokenizer.preTokenizer)) loses text")
       }
       check(tokenizer, text)
     }
@@ -43,10 +43,10 @@ enum Texts {
     for special in [false, true] {
       let ids = tokenizer.encode(text, parseSpecial: special)
       guard tokenizer.decode(ids, skipSpecial: false).utf8.elementsEqual(text.utf8) else {
-        fatalError("\(tokenizer.preTokenizer) does not give the text back")
+        fatalError("\(String(describing: tokenizer.preTokenizer)) does not give the text back")
       }
       guard stream(tokenizer, ids).utf8.elementsEqual(text.utf8) else {
-        fatalError("\(tokenizer.preTokenizer) streams another text")
+        fatalError("\(String(describing: tokenizer.preTokenizer)) streams another text")
       }
     }
   }
