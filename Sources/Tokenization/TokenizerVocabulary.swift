@@ -108,6 +108,7 @@ public struct TokenizerVocabulary: Equatable, Sendable {
     }
     return (
       try check(bos, "bos"), try check(eos, "eos"), try check(eot, "eot"), try check(eom, "eom"),
-      try check(unknown, "unknown"))
+      try check(unknown, "unknown")
+    )
   }
 }

@@ -7,7 +7,9 @@ enum Texts {
   private static let tokenizers: [Tokenizer] = PreTokenizer.allCases.map { rule in
     let bytes = (0...255).map { byte in
       let printable = (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
-      let skipped = (0..<byte).count { !((33...126).contains($0) || (161...172).contains($0) || (174...255).contains($0)) }
+      let skipped = (0..<byte).count {
+        !((33...126).contains($0) || (161...172).contains($0) || (174...255).contains($0))
+      }
       return String(Character(UnicodeScalar(UInt32(printable ? byte : 256 + skipped)) ?? "?"))
     }
     let merges = ["t h", "th e", "Ġ the", "Ġ Ġ", "ĠĠ ĠĠ", "1 2", "Ċ Ċ", "Ã ©", "a a", "aa aa", "e r", "i n"]

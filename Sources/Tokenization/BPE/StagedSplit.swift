@@ -5,7 +5,8 @@ struct SplitStage: Sendable {
   /// The end of the match that starts at a position; nil when none does.
   let match: @Sendable (PieceReader, Int) -> Int?
 
-  private static func pieces(of reader: PieceReader, _ match: (PieceReader, Int) -> Int?, _ body: (Range<Int>) -> Void) {
+  private static func pieces(of reader: PieceReader, _ match: (PieceReader, Int) -> Int?, _ body: (Range<Int>) -> Void)
+  {
     var start = reader.text.startIndex
     var position = start
     while let seen = reader.look(at: position) {
@@ -58,7 +59,9 @@ struct SplitStage: Sendable {
 
   static let deepSeekLLM: [SplitStage] = [
     lineBreak, run(spaced: true) { isCasedLetter($0) },
-    run(spaced: true) { isIn($0, [0x21...0x2f, 0x3a...0x7e, 0xff01...0xff0f, 0xff1a...0xff5e, 0x2018...0x201f, 0x3000...0x3002]) },
+    run(spaced: true) {
+      isIn($0, [0x21...0x2f, 0x3a...0x7e, 0xff01...0xff0f, 0xff1a...0xff5e, 0x2018...0x201f, 0x3000...0x3002])
+    },
     trailingSpace, run { isIn($0, [0x800...0x9fa5, 0xac00...0xd7ff]) }, run { $0.kind == .number },
   ]
 
