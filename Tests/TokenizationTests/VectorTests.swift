@@ -6,15 +6,16 @@ import Tokenization
 
 /// The vocabulary-only files of llama.cpp and the ids that Hugging Face's tokenizers gave for their texts. The files are
 /// not in the repository: PARLEY_VOCABULARIES names the folder that holds them (`make test-vocabularies`).
-@Suite(.enabled(if: VectorTests.folder != nil))
 struct VectorTests {
-  static let folder = ProcessInfo.processInfo.environment["PARLEY_VOCABULARIES"]
+  private static let folder = ProcessInfo.processInfo.environment["PARLEY_VOCABULARIES"]
 
-  @Test(arguments: [
-    "llama-bpe", "llama-spm", "phi-3", "qwen2", "qwen35", "gpt-2", "mpt", "starcoder", "refact", "command-r",
-    "deepseek-llm",
-    "deepseek-coder",
-  ])
+  @Test(
+    .enabled(if: ProcessInfo.processInfo.environment["PARLEY_VOCABULARIES"] != nil),
+    arguments: [
+      "llama-bpe", "llama-spm", "phi-3", "qwen2", "qwen35", "gpt-2", "mpt", "starcoder", "refact", "command-r",
+      "deepseek-llm",
+      "deepseek-coder",
+    ])
   func idsEqualThePublishedOnes(name: String) throws {
     let path = try #require(Self.folder) + "/ggml-vocab-\(name).gguf"
     let tokenizer = try Tokenizer(GGUFFile.open(path).metadata)
