@@ -12,7 +12,7 @@ struct VectorTests {
   @Test(
     .enabled(if: ProcessInfo.processInfo.environment["PARLEY_VOCABULARIES"] != nil),
     arguments: [
-      "llama-bpe", "llama-spm", "phi-3", "qwen2", "qwen35", "gpt-2", "mpt", "starcoder", "refact", "command-r",
+      "llama-bpe", "llama-spm", "phi-3", "qwen2", "qwen35", "gpt-2", "mpt", "starcoder", "refact",
       "deepseek-llm",
       "deepseek-coder",
     ])

@@ -23,7 +23,7 @@ public enum PreTokenizer: String, CaseIterable, Sendable {
 
   private static let aliases: [String: PreTokenizer] = [
     "phi-2": .gpt2, "mpt": .gpt2, "olmo": .gpt2,
-    "starcoder": .smollm, "refact": .smollm, "command-r": .smollm, "codeshell": .smollm, "exaone": .smollm,
+    "starcoder": .smollm, "refact": .smollm, "codeshell": .smollm, "exaone": .smollm,
     "minerva-7b": .smollm,
     "llama3": .llama3, "llama-v3": .llama3, "falcon3": .llama3, "falcon-h1": .llama3, "pixtral": .llama3,
     "lfm2": .llama3,
