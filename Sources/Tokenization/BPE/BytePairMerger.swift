@@ -18,7 +18,7 @@ struct BytePairMerger: MergeRule {
       if let token = byteTokens[Int(piece[position])] { work.append(token, at: position) }
     }
     work.merge(by: self)
-    work.forEach { node in output.append(work.tokens[node]) }
+    work.visit { node in output.append(work.tokens[node]) }
   }
 
   func merge(of left: Int, _ right: Int, in work: MergeWork) -> (rank: UInt32, product: TokenID)? {
@@ -59,7 +59,7 @@ struct MergeWork {
   }
 
   /// Calls `body` with the nodes that are left, in order.
-  func forEach(_ body: (Int) -> Void) {
+  func visit(_ body: (Int) -> Void) {
     var node = tokens.isEmpty ? -1 : 0
     while node >= 0 {
       body(node)

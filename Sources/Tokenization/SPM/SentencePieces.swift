@@ -61,7 +61,7 @@ struct SentencePieces: Sendable {
       position = next
     }
     work.merge(by: Joining(pieces: self, word: word))
-    work.forEach { node in
+    work.visit { node in
       guard work.tokens[node] == Self.none else { return output.append(work.tokens[node]) }
       let bytes = word[work.starts[node]..<end(of: node, in: work, word)]
       let tokens = bytes.compactMap { byteTokens[Int($0)] }
