@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-slow test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers peers-train bench-train what-fits install lint format arrows clean
+.PHONY: help setup build test test-slow test-vocabularies fuzz test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers peers-train bench-train what-fits install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: setup weights    ## Build and pass every test
 
 test-slow: setup weights-large    ## Kill training fifty times and see it end the same; judge a real 1.5B model by float64 (minutes)
 	PARLEY_KILLS=50 PARLEY_LARGE=1 $(SWIFT) test $(TESTING) --filter 'killedAgainAndAgain|largeModel'
+
+test-vocabularies: setup    ## Compare token ids with the published vectors in the folder VOCABULARIES (models/ of llama.cpp's source)
+	PARLEY_VOCABULARIES='$(abspath $(VOCABULARIES))' $(SWIFT) test $(TESTING) --filter VectorTests
+
+fuzz: setup    ## Fuzz the readers of models, adapters, tokenizers and templates: MINUTES=10 for each kind
+	@bash tools/fuzz.sh
 
 test-tensorboard: build weights    ## Read what training writes for TensorBoard with the package itself (installs it under .build)
 	@bash tools/test_tensorboard.sh

@@ -19,6 +19,21 @@ PATTERNS = {
              r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
 
+CASED = [r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"]
+CASED_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+PATTERNS["qwen35"] = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+                      r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+PATTERNS["tekken"] = "|".join(CASED) + r"|\p{N}" + CASED_REST
+PATTERNS["gpt-4o"] = "|".join(part + CONTRACTION for part in CASED) + r"|\p{N}{1,3}" + CASED_REST
+STAGES = {
+    "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥ࠀ-一가-퟿]+", r"\p{N}"],
+    "deepseek-v3": [r"\p{N}{1,3}", r"[一-龥぀-ゟ゠-ヿ]+",
+                    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+                    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+}
+
 TEXTS = [
     "", " ", "  ", "   ", "\t", "\t\t a\tb", "\n", "\n\n", "\n\n\n x", " \n", "  \n\n  y", "\r\n", "a\r\nb\r\n\r\nc", "\r\r x",
     "Hello, world!", " Hello  World   !", "trailing  ", "trailing\n", "one two  three    four          five",
@@ -41,6 +56,7 @@ TEXTS = [
     "<<|im_end|>>", "<repo_name>x<reponame>", "x<|im_start|>1<|im_end|> 2", "<|begin_of_text|><|eot_id|>", "<file_sep><filename>a.py",
     "Line one\n  Line two\n\n\tLine three \n \n", "mixed\tspaces \t and\ttabs  \t", "€100 £20 ¥3000 ₹50 50% #tag @user $x",
     "∑∫√∞≠≤≥ α β γ Δ → ⇒ ∀x∈ℝ", "「引用」（括弧）、。・…", "zażółć gęślą jaźń ŁÓDŹ", "İstanbul ı ŞIĞ", "ﬁ ﬂ ﬀ ǆ ǅ Ǆ",
+    "HTTPServer XMLHttpRequest iPhone ABC中DEF abc中 DON'T IT'S it'S", "\u0301ABC \u0301abc A\u0301B", "path/to//file\n/\n//x !\n/", "中文ABC \u3000。\u3000\u3000！x",
 ]
 
 
@@ -86,6 +102,9 @@ def splits():
     result = {}
     for pre, pattern in PATTERNS.items():
         split = pre_tokenizers.Split(Regex(pattern), "isolated")
+        result[pre] = [[piece for piece, _ in split.pre_tokenize_str(t)] for t in TEXTS]
+    for pre, stages in STAGES.items():
+        split = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(stage), "isolated") for stage in stages])
         result[pre] = [[piece for piece, _ in split.pre_tokenize_str(t)] for t in TEXTS]
     both = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
                                     pre_tokenizers.Split(Regex(PATTERNS["gpt-2"]), "isolated")])

@@ -6,6 +6,7 @@ struct AnswerText {
   private let tokenizer: Tokenizer
   private let stops: [[UInt8]]
   private var decoder: StreamingDecoder
+  private var atStart = true
   /// Bytes that are not given out yet: a beginning of a stop string.
   private var held: [UInt8] = []
   /// Whether a stop string has come; then nothing more is given out.
@@ -20,7 +21,7 @@ struct AnswerText {
   /// What can be shown with this token.
   mutating func push(_ token: TokenID) -> String {
     guard !isStopped, !tokenizer.isSpecial(token) else { return "" }
-    held += tokenizer.bytes(of: token)
+    held += tokenizer.bytes(of: token, atStart: &atStart)
     if let end = stops.compactMap({ held.firstRange(of: $0)?.lowerBound }).min() {
       isStopped = true
       held.removeLast(held.count - end)

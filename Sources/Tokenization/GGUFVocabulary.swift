@@ -17,9 +17,22 @@ extension TokenizerVocabulary {
         eot: try metadata.optionalInt("tokenizer.ggml.eot_token_id"),
         eom: try metadata.optionalInt("tokenizer.ggml.eom_token_id"),
         addsBOS: try metadata.optionalBool("tokenizer.ggml.add_bos_token"))
+      if model == "llama" {
+        scores = try metadata.floats("tokenizer.ggml.scores")
+        unknown = try metadata.optionalInt("tokenizer.ggml.unknown_token_id")
+        addsSpacePrefix = try metadata.optionalBool("tokenizer.ggml.add_space_prefix")
+      }
+      if model == "llama", try metadata.optionalString("general.name")?.lowercased().contains("phi-3") == true {
+        // GGUF has no key for this; Phi-3's own tokenizer strips behind all special tokens but these.
+        let kept = ["<unk>", "<s>", "<|endoftext|>"]
+        stripsRight = Set(tokens.indices.filter { tokens[$0].hasPrefix("<") && !kept.contains(tokens[$0]) })
+      }
     } catch {
       throw .metadata(error.description)
     }
+    let rewrites = metadata["tokenizer.ggml.precompiled_charsmap"].map { $0 != .array(.uint8, []) } ?? false
+    let removes = metadata["tokenizer.ggml.remove_extra_whitespaces"] == .bool(true)
+    if model == "llama", rewrites || removes { throw .charsmap }
   }
 }
 
@@ -30,7 +43,7 @@ extension Tokenizer {
     // Asked first, so that another kind of tokenizer is refused by its name and not for a key it need not have.
     let model: String
     do { model = try metadata.string("tokenizer.ggml.model") } catch { throw .metadata(error.description) }
-    guard model == "gpt2" else { throw .unsupportedModel(model) }
+    guard model == "gpt2" || model == "llama" else { throw .unsupportedModel(model) }
     try self.init(TokenizerVocabulary(metadata), forcing: preTokenizer)
   }
 }

@@ -47,7 +47,8 @@ public struct PromptEncoder: Sendable {
   public func response(_ response: String, after prompt: PromptRecord.Content) throws -> Response {
     guard let template else {
       guard case .text = prompt else { throw PromptError.noTemplate }
-      return Response(ids: try ended(tokenizer.encode(response, parseSpecial: true)), followsPrompt: true)
+      let ids = tokenizer.encode(response, parseSpecial: true, continues: true)
+      return Response(ids: try ended(ids), followsPrompt: true)
     }
     var messages = messages(of: prompt)
     if let last = messages.last, last.role == Self.assistant {

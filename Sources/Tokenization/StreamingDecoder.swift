@@ -7,6 +7,7 @@ public struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skipSpecial: Bool
   private var pending: [UInt8] = []
+  private var atStart = true
 
   /// - Parameter skipSpecial: control tokens give no text.
   public init(_ tokenizer: Tokenizer, skipSpecial: Bool = true) {
@@ -16,8 +17,9 @@ public struct StreamingDecoder: Sendable {
 
   /// The text that became complete with this token; often empty inside an emoji.
   public mutating func push(_ id: TokenID) -> String {
+    let added = tokenizer.bytes(of: id, atStart: &atStart)
     if skipSpecial && tokenizer.isSpecial(id) { return "" }
-    return push(bytes: tokenizer.bytes(of: id)[...])
+    return push(bytes: added[...])
   }
 
   /// The text that became complete with these bytes, some or all of a token's.

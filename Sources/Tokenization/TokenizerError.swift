@@ -13,6 +13,10 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
   case typeCount(types: Int, tokens: Int)
   case unknownType(Int, id: Int)
   case idOutOfRange(key: String, id: Int, tokens: Int)
+  case scoreCount(scores: Int, tokens: Int)
+  case scoreNotFinite(id: Int)
+  case malformedByte(String, id: Int)
+  case charsmap
   case malformedMerge(String, index: Int)
   case mergeOfAbsentToken(merge: String, token: String, index: Int)
 
@@ -21,12 +25,14 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
     case .metadata(let sentence):
       sentence
     case .unsupportedModel(let name):
-      "tokenizer.ggml.model is '\(name)'; only 'gpt2' (byte-level BPE) is supported. Use a model with a BPE vocabulary."
+      "tokenizer.ggml.model is '\(name)'; supported are 'gpt2' (byte-level BPE) and 'llama' (SentencePiece BPE). Use a "
+        + "model with such a vocabulary."
     case .missingPreTokenizer:
       "The file has no tokenizer.ggml.pre, so the text would be split by a guess. Convert the model again with a "
-        + "current converter, or name the pre-tokenizer: \(PreTokenizer.nameList)."
+        + "current converter, or name the rule with --pre: \(PreTokenizer.nameList)."
     case .unknownPreTokenizer(let name):
-      "tokenizer.ggml.pre is '\(name)', which is not known. Known: \(PreTokenizer.nameList)."
+      "tokenizer.ggml.pre is '\(name)', which is not known. If it is another name of a known rule, give that "
+        + "with --pre: \(PreTokenizer.nameList)."
     case .emptyVocabulary:
       "tokenizer.ggml.tokens is empty. The file is not a complete model."
     case .tooManyTokens(let count):
@@ -43,6 +49,15 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
       "Token \(id) has type \(type); types are 1 to 6. Convert the model again."
     case .idOutOfRange(let key, let id, let tokens):
       "\(key) is \(id), but there are \(tokens) tokens. Correct the key or convert the model again."
+    case .scoreCount(let scores, let tokens):
+      "tokenizer.ggml.scores has \(scores) entries for \(tokens) tokens. Convert the model again."
+    case .scoreNotFinite(let id):
+      "The score of token \(id) is not a finite number. Convert the model again."
+    case .malformedByte(let text, let id):
+      "Token \(id), '\(text)', is typed as a byte but not written <0xNN>. Convert the model again."
+    case .charsmap:
+      "The tokenizer rewrites text by a tokenizer.ggml.precompiled_charsmap or removes white space, which is not "
+        + "supported. Use a model without it."
     case .malformedMerge(let text, let index):
       "Merge \(index), '\(text)', is not two tokens with one space between them. Convert the model again."
     case .mergeOfAbsentToken(let merge, let token, let index):

@@ -3,8 +3,6 @@
 
 import Tensors
 
-/// A position in the vocabulary.
-
 public struct TokenizerVocabulary: Equatable, Sendable {
   /// `tokenizer.ggml.token_type`.
   public enum TokenType: Int, Sendable {
@@ -16,11 +14,18 @@ public struct TokenizerVocabulary: Equatable, Sendable {
   public static let tokenLimit = 1 << 24
   public static let mergeLimit = 1 << 24
 
-  /// `tokenizer.ggml.model`, `gpt2` for byte-level BPE.
+  enum Model {
+    /// `gpt2`: byte-level BPE.
+    case bytePairs
+    /// `llama`: SentencePiece's BPE.
+    case pieces
+  }
+
+  /// `tokenizer.ggml.model`: `gpt2` for byte-level BPE, `llama` for SentencePiece.
   public var model: String
   /// `tokenizer.ggml.pre`, the name of the rule that splits text before merging.
   public var pre: String?
-  /// Token texts in the byte alphabet (`ByteAlphabet`); special tokens as they are written.
+  /// Token texts in the byte alphabet (`ByteAlphabet`), or with U+2581 for a space; special tokens as they are written.
   public var tokens: [String]
   /// One `TokenType` raw value a token; empty when the file does not say (all normal).
   public var types: [Int]
@@ -30,6 +35,15 @@ public struct TokenizerVocabulary: Equatable, Sendable {
   public var eos: Int?
   public var eot: Int?
   public var eom: Int?
+  /// SentencePiece: the token for what the vocabulary cannot write.
+  public var unknown: Int?
+  /// SentencePiece: one a token, the best joined first.
+  public var scores: [Float] = []
+  /// `tokenizer.ggml.add_space_prefix`, for SentencePiece; nil means yes.
+  public var addsSpacePrefix: Bool?
+  /// Special tokens that swallow the white space before or behind them.
+  public var stripsLeft: Set<Int> = []
+  public var stripsRight: Set<Int> = []
   /// `tokenizer.ggml.add_bos_token`; nil leaves the pre-tokenizer's default.
   public var addsBOS: Bool?
 
@@ -54,6 +68,20 @@ public struct TokenizerVocabulary: Equatable, Sendable {
     "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>", "<|endoftext|>", "</s>", "<end_of_turn>",
   ]
 
+  func checkedModel() throws(TokenizerError) -> Model {
+    switch model {
+    case "gpt2": return .bytePairs
+    case "llama": return .pieces
+    default: throw .unsupportedModel(model)
+    }
+  }
+
+  func checkedScores() throws(TokenizerError) -> [Float] {
+    guard scores.count == tokens.count else { throw .scoreCount(scores: scores.count, tokens: tokens.count) }
+    if let id = scores.firstIndex(where: { !$0.isFinite }) { throw .scoreNotFinite(id: id) }
+    return scores
+  }
+
   /// The types as values, with one per token.
   func checkedTypes() throws(TokenizerError) -> [TokenType] {
     if types.isEmpty { return Array(repeating: .normal, count: tokens.count) }
@@ -68,7 +96,9 @@ public struct TokenizerVocabulary: Equatable, Sendable {
   }
 
   /// The id keys that are present, each below the number of tokens.
-  func checkedIDs() throws(TokenizerError) -> (bos: TokenID?, eos: TokenID?, eot: TokenID?, eom: TokenID?) {
+  func checkedIDs() throws(TokenizerError) -> (
+    bos: TokenID?, eos: TokenID?, eot: TokenID?, eom: TokenID?, unknown: TokenID?
+  ) {
     func check(_ id: Int?, _ name: String) throws(TokenizerError) -> TokenID? {
       guard let id else { return nil }
       guard tokens.indices.contains(id) else {
@@ -76,6 +106,9 @@ public struct TokenizerVocabulary: Equatable, Sendable {
       }
       return TokenID(id)
     }
-    return (try check(bos, "bos"), try check(eos, "eos"), try check(eot, "eot"), try check(eom, "eom"))
+    return (
+      try check(bos, "bos"), try check(eos, "eos"), try check(eot, "eot"), try check(eom, "eom"),
+      try check(unknown, "unknown")
+    )
   }
 }

@@ -5,9 +5,14 @@ import ArgumentParser
 import Generation
 import Llama
 import Tensors
+import Tokenization
 
 extension Precision: ExpressibleByArgument {}
 extension KVFormat: ExpressibleByArgument {}
+extension PreTokenizer: ExpressibleByArgument {
+  /// Every name a file may use, not only the first of each rule.
+  public init?(argument: String) { self.init(name: argument) }
+}
 
 // `check` instead of the parser's `validate`: an unknown option is then reported before what its absence causes. What no
 // absence can cause is validated.
@@ -51,9 +56,17 @@ struct ModelOptions: ParsableArguments {
     help: ArgumentHelp("Most positions of a sequence; without it, the model's own limit.", valueName: "n"))
   var ctx: Int?
 
+  @OptionGroup var splitting: PreTokenizerOption
+
   func check() throws {
     if let ctx { try Allowed.tokens.check(ctx, of: "--ctx") }
   }
+}
+
+/// For files whose tokenizer names no rule, or one that is not known.
+struct PreTokenizerOption: ParsableArguments {
+  @Option(help: ArgumentHelp("How text is split before merging, instead of what the file says.", valueName: "name"))
+  var pre: PreTokenizer?
 }
 
 /// What is said besides the results.

@@ -21,7 +21,8 @@ struct Session {
     file = try GGUFFile.open(options.path)
     model = try LlamaModel(file, precision: options.precision, kv: options.kv, kernels: kernels, context: options.ctx)
     encoder = PromptEncoder(
-      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: raw)
+      tokenizer: try Tokenizer(file.metadata, forcing: options.splitting.pre),
+      template: try ChatTemplate.inFile(file.metadata), raw: raw)
     if noise.verbose { note(Self.description(of: model, path: options.path)) }
   }
 

@@ -25,6 +25,8 @@ struct Tokenize: ParsableCommand {
   @Flag(help: "One JSON object: ids and pieces.")
   var json = false
 
+  @OptionGroup var splitting: PreTokenizerOption
+
   func check() throws {
     if (text == nil) == (file == nil) { throw ValidationError("Give either --text or --file.") }
     if ids && json { throw ValidationError("--ids and --json exclude each other.") }
@@ -37,7 +39,7 @@ struct Tokenize: ParsableCommand {
 
   func run() throws {
     try check()
-    let tokenizer = try Tokenizer(GGUFFile.open(path).metadata)
+    let tokenizer = try Tokenizer(GGUFFile.open(path).metadata, forcing: splitting.pre)
     let tokens = tokenizer.encode(try content(), parseSpecial: parseSpecial)
     if json {
       try Output.json(Result(ids: tokens, pieces: tokens.map(tokenizer.piece)))

@@ -28,7 +28,8 @@ struct EncodingTests {
     }
   }
 
-  @Test(arguments: PreTokenizer.allCases)
+  // DeepSeek LLM's rule names its letters one by one; its published vectors check it (`VectorTests`).
+  @Test(arguments: PreTokenizer.allCases.filter { $0 != .deepSeekLLM })
   func splitsEqualThoseOfTheRegularExpression(rule: PreTokenizer) throws {
     let fixture: Splits = try Fixture.read("tokenization-splits.json")
     let wanted = try #require(fixture.splits[rule.rawValue])

@@ -4,7 +4,7 @@
 
 import Tensors
 
-struct BytePairMerger: Sendable {
+struct BytePairMerger: MergeRule {
   /// The token of each single byte; nil when the vocabulary has none.
   let byteTokens: [TokenID?]
   let pairs: PairTable
@@ -14,62 +14,92 @@ struct BytePairMerger: Sendable {
   /// Appends the tokens of `piece` to `output`. A byte without a token gives nothing, as in Hugging Face's encoder.
   func encode(_ piece: ArraySlice<UInt8>, into output: inout [TokenID], using work: inout MergeWork) {
     work.clear()
-    for byte in piece {
-      if let token = byteTokens[Int(byte)] { work.tokens.append(token) }
+    for position in piece.indices {
+      if let token = byteTokens[Int(piece[position])] { work.append(token, at: position) }
     }
-    let count = work.tokens.count
-    if count > 1 { merge(count, &work) }
-    var node = count > 0 ? 0 : -1
-    while node >= 0 {
-      output.append(work.tokens[node])
-      node = count > 1 ? work.next[node] : -1
-    }
+    work.merge(by: self)
+    work.visit { node in output.append(work.tokens[node]) }
   }
 
-  private func merge(_ count: Int, _ work: inout MergeWork) {
-    for node in 0..<count {
-      work.previous.append(node - 1)
-      work.next.append(node + 1 < count ? node + 1 : -1)
-      work.ranks.append(PairTable.none)
-    }
-    for node in 0..<(count - 1) { rankPair(at: node, &work) }
-    while let (rank, node) = work.heap.popLowest() {
-      // A pair that changed after it was pushed has another rank now.
-      guard work.ranks[node] == rank else { continue }
-      let right = work.next[node]
-      work.tokens[node] = products[Int(rank)]
-      work.ranks[right] = PairTable.none
-      work.next[node] = work.next[right]
-      if work.next[right] >= 0 { work.previous[work.next[right]] = node }
-      rankPair(at: node, &work)
-      if work.previous[node] >= 0 { rankPair(at: work.previous[node], &work) }
-    }
-  }
-
-  /// Notes the rank of the pair that starts at `node`, and makes it a candidate.
-  private func rankPair(at node: Int, _ work: inout MergeWork) {
-    let right = work.next[node]
-    let rank = right < 0 ? PairTable.none : pairs.rank(work.tokens[node], work.tokens[right])
-    work.ranks[node] = rank
-    if rank != PairTable.none { work.heap.push(rank: rank, node: node) }
+  func merge(of left: Int, _ right: Int, in work: MergeWork) -> (rank: UInt32, product: TokenID)? {
+    let rank = pairs.rank(work.tokens[left], work.tokens[right])
+    return rank == PairTable.none ? nil : (rank, products[Int(rank)])
   }
 }
 
-/// Memory for one merge, kept from piece to piece.
-struct MergeWork {
-  fileprivate(set) var tokens: [TokenID] = []
-  fileprivate var next: [Int] = []
-  fileprivate var previous: [Int] = []
-  /// Rank of the pair of each node and its right neighbour.
-  fileprivate var ranks: [UInt32] = []
-  fileprivate var heap = CandidateHeap()
+/// Which neighbours may be joined, and how soon.
+protocol MergeRule {
+  /// The merge of two neighbours, nodes of `work`; the lowest rank is joined first. Nil when they stay apart.
+  func merge(of left: Int, _ right: Int, in work: MergeWork) -> (rank: UInt32, product: TokenID)?
+}
 
-  fileprivate mutating func clear() {
+/// The symbols of one piece as a linked list. Its memory is kept from piece to piece.
+struct MergeWork {
+  private(set) var tokens: [TokenID] = []
+  /// Where each symbol starts in the text.
+  private(set) var starts: [Int] = []
+  private(set) var next: [Int] = []
+  private var previous: [Int] = []
+  /// Rank and product of the pair of each node and its right neighbour.
+  private var ranks: [UInt32] = []
+  private var products: [TokenID] = []
+  private var heap = CandidateHeap()
+
+  mutating func clear() {
     tokens.removeAll(keepingCapacity: true)
+    starts.removeAll(keepingCapacity: true)
     next.removeAll(keepingCapacity: true)
+  }
+
+  mutating func append(_ token: TokenID, at start: Int) {
+    if !next.isEmpty { next[next.count - 1] = next.count }
+    tokens.append(token)
+    starts.append(start)
+    next.append(-1)
+  }
+
+  /// Calls `body` with the nodes that are left, in order.
+  func visit(_ body: (Int) -> Void) {
+    var node = tokens.isEmpty ? -1 : 0
+    while node >= 0 {
+      body(node)
+      node = next[node]
+    }
+  }
+
+  mutating func merge(by rule: some MergeRule) {
+    let count = tokens.count
+    guard count > 1 else { return }
     previous.removeAll(keepingCapacity: true)
+    previous.append(contentsOf: -1..<(count - 1))
     ranks.removeAll(keepingCapacity: true)
+    ranks.append(contentsOf: repeatElement(PairTable.none, count: count))
+    products.removeAll(keepingCapacity: true)
+    products.append(contentsOf: repeatElement(0, count: count))
     heap.removeAll()
+    for node in 0..<(count - 1) { rankPair(at: node, rule) }
+    while let (rank, node) = heap.popLowest() {
+      // A pair that changed after it was pushed has another rank now, or stands for the same merge.
+      guard ranks[node] == rank else { continue }
+      let right = next[node]
+      tokens[node] = products[node]
+      ranks[right] = PairTable.none
+      next[node] = next[right]
+      if next[right] >= 0 { previous[next[right]] = node }
+      rankPair(at: node, rule)
+      if previous[node] >= 0 { rankPair(at: previous[node], rule) }
+    }
+  }
+
+  /// Notes the merge of the pair that starts at `node`, and makes it a candidate.
+  private mutating func rankPair(at node: Int, _ rule: some MergeRule) {
+    guard next[node] >= 0, let found = rule.merge(of: node, next[node], in: self) else {
+      ranks[node] = PairTable.none
+      return
+    }
+    ranks[node] = found.rank
+    products[node] = found.product
+    heap.push(rank: found.rank, node: node)
   }
 }
 
