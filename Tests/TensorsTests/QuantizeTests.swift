@@ -30,7 +30,9 @@ private struct Integers {
 private func thereAndBack(_ x: [Float], _ format: WeightFormat) -> [Float] {
   let blocks = quantized(x, format)
   let out = guarded(1, x.count)
-  dequantize(out.pointer, from: blocks.pointer, format: format, count: x.count)
+  withExtendedLifetime(blocks) {
+    dequantize(out.pointer, from: blocks.pointer, format: format, count: x.count)
+  }
   return Array(out.row(0))
 }
 
@@ -38,7 +40,7 @@ private func thereAndBack(_ x: [Float], _ format: WeightFormat) -> [Float] {
 private func quantized(_ x: [Float], _ format: WeightFormat) -> Buffer<UInt8> {
   let bytes = format.bytes(for: x.count)!
   let blocks = Buffer<UInt8>([UInt8](repeating: 0xaa, count: bytes + 1))
-  quantize(blocks.pointer, from: Buffer<Float>(x).pointer, format: format, count: x.count)
+  x.withUnsafeBufferPointer { quantize(blocks.pointer, from: $0.baseAddress!, format: format, count: x.count) }
   #expect(blocks.values.last == 0xaa, "\(format) wrote behind its blocks")
   return blocks
 }
