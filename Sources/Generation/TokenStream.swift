@@ -1,3 +1,4 @@
+import Foundation
 import Llama
 import Tensors
 import Tokenization
@@ -10,16 +11,20 @@ extension Generator {
   ///       print(token.text, terminator: "")
   ///     }
   ///
-  /// Sampling goes on in a task of its own, between two reads too. It ends when the reading task is cancelled or the stream is
-  /// dropped, at the next token. The policy's adapter must not be changed meanwhile.
+  /// Sampling goes on in a thread of its own, between two reads too, so that it never holds up other tasks. It ends when the
+  /// reading task is cancelled or the stream is dropped, at the next token. The policy's adapter must not be changed meanwhile.
   ///
   /// - Throws: `SamplerError` for values that make no sense; the stream throws what `run` does.
   public static func stream(
     _ policy: Policy, _ requests: [GenerationRequest], _ options: GenerationOptions, tokenizer: Tokenizer? = nil
   ) throws -> AsyncThrowingStream<GeneratedToken, any Error> {
-    let work = Work(generator: try Generator(policy, options, tokenizer: tokenizer), requests: requests)
+    let reader = Reader()
+    var watching = options
+    watching.isCancelled = { reader.hasLeft || options.isCancelled() }
+    let work = Work(generator: try Generator(policy, watching, tokenizer: tokenizer), requests: requests)
     return AsyncThrowingStream { continuation in
-      let task = Task.detached {
+      continuation.onTermination = { _ in reader.leave() }
+      Thread.detachNewThread {
         do {
           try work.generator.run(work.requests, onToken: { continuation.yield($0) }, onFinish: { _, _ in })
           continuation.finish()
@@ -27,13 +32,20 @@ extension Generator {
           continuation.finish(throwing: error)
         }
       }
-      continuation.onTermination = { _ in task.cancel() }
     }
   }
 
-  /// What the task takes along. The generator is its alone; model and policy are only read.
+  /// What the thread takes along. The generator is its alone; model and policy are only read.
   private struct Work: @unchecked Sendable {
     let generator: Generator
     let requests: [GenerationRequest]
+  }
+
+  /// Whether anybody still reads. The lock guards the flag.
+  private final class Reader: @unchecked Sendable {
+    private let lock = NSLock()
+    private var left = false
+    var hasLeft: Bool { lock.withLock { left } }
+    func leave() { lock.withLock { left = true } }
   }
 }

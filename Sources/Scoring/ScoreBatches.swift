@@ -15,11 +15,6 @@ public struct ScoreBatches: Sendable {
   private static let batchesAhead = 4
   private static let requestsAhead = 256
 
-  init(pageBytes: Int, bytesPerPage: Int) {
-    self.pageBytes = pageBytes
-    self.bytesPerPage = bytesPerPage
-  }
-
   /// Keys and values of a request in bytes: its prompt's pages, and for each answer those it does not share with the prompt.
   func bytes(_ request: ScoreRequest) -> Int {
     let positions = AttentionShape.pagePositions

@@ -40,7 +40,7 @@ struct DistributionTests {
 
   private func run(_ scorer: Scorer, _ requests: [ScoreRequest], top: Int? = 3) throws -> [[[ResponseScore]]] {
     var results: [[[ResponseScore]]] = []
-    try scorer.run(requests, top: top, isCancelled: { false }) { index, scores in
+    try scorer.run(requests, top: top) { index, scores in
       #expect(index == results.count, "results come in the order given")
       results.append(scores)
     }
