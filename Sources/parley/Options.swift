@@ -3,6 +3,7 @@
 import Adapters
 import ArgumentParser
 import Generation
+import INPO
 import Llama
 import Tensors
 import Tokenization
@@ -136,5 +137,15 @@ enum ReferenceChoice: ExpressibleByArgument {
     case .base: try Policy(model)
     case .adapter(let adapter): try adapter.policy(model)
     }
+  }
+}
+
+/// Bytes, such as 512MiB or 16GiB.
+struct MemorySize: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    guard let bytes = ConfigField.size(argument) else { return nil }
+    self.bytes = bytes
   }
 }

@@ -189,13 +189,3 @@ struct LogitBiasChoice: ExpressibleByArgument {
     (self.token, self.bias) = (token, bias)
   }
 }
-
-/// `16GiB`.
-struct MemorySize: ExpressibleByArgument {
-  let bytes: Int
-
-  init?(argument: String) {
-    guard let bytes = ConfigField.size(argument) else { return nil }
-    self.bytes = bytes
-  }
-}

@@ -52,7 +52,7 @@ struct Score: AsyncParsableCommand {
     help:
       "Memory for keys and values of a batch, such as 1GiB. A record that needs more is run by itself. Default: 256MiB."
   )
-  var memory: ByteSize?
+  var memory: MemorySize?
 
   @Flag(help: "Take prompts as they are, without the chat template.")
   var raw = false

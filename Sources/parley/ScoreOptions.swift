@@ -54,22 +54,6 @@ extension AdapterChoice {
   }
 }
 
-/// Bytes, such as 512MiB or 2GiB.
-struct ByteSize: ExpressibleByArgument {
-  let bytes: Int
-
-  init?(argument: String) {
-    for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where argument.hasSuffix(unit) {
-      guard let value = Double(argument.dropLast(unit.count)), value > 0, value < 0x1p40 / Double(size) else {
-        return nil
-      }
-      bytes = Int(value * Double(size))
-      return
-    }
-    return nil
-  }
-}
-
 /// The records of a file that can be read, and what is wrong with the others.
 struct SkippingFile<Record: Decodable> {
   let path: String
