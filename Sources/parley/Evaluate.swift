@@ -51,7 +51,7 @@ struct Evaluate: AsyncParsableCommand {
     do {
       result = try await evaluator.run(file.records, samples: samples) { progress.advance($0) }
     } catch let fault as RecordFault {
-      throw try file.located(fault)
+      throw file.located(fault)
     }
     if result.kl == nil && !noise.quiet {
       note("No KL: it needs samples of the policy itself, so temperature 1 and nothing that cuts or changes.")

@@ -69,7 +69,7 @@ struct Generate: AsyncParsableCommand {
     let session = try Session(model, noise, raw: raw)
     let work = Work(self, session, policy: try session.policy(adapter, noise), options: try options(session))
     if let prompts {
-      let file = try RecordFile<PromptRecord>(prompts)
+      let file = try RecordFile<PromptRecord>(prompts, skippingBad: skipBad)
       if let out {
         let output = try ResumableFile(out, resume: resume) { try fingerprints(work) }
         let prepared: [PromptSampler.Prepared]
@@ -161,15 +161,15 @@ private struct Work {
 
   /// The prompts that can be used; the others are named, and end the work unless they are to be skipped.
   func prepare(_ file: RecordFile<PromptRecord>) throws -> [PromptSampler.Prepared] {
-    let prepared = try file.naming { records in
-      try sampler.prepare(records, samples: command.samples) { fault in
-        guard command.skipBad else { throw fault }
-        note("\(try file.located(fault)) It is left out.")
-      }
+    var file = file
+    let prepared = try sampler.prepare(file.records, samples: command.samples) { fault in
+      guard command.skipBad else { throw file.located(fault) }
+      file.skip(fault)
     }
-    let (all, good) = (file.records.count, prepared.count)
-    guard good > 0 else { throw Failure(.badData, "None of the \(all) prompts in '\(file.path)' can be used.") }
-    if good < all { note("\(all - good) of \(all) prompts are left out.") }
+    file.noteSkipped()
+    let (good, bad) = (prepared.count, file.skipped.count)
+    guard good > 0 else { throw Failure(.badData, "None of the \(bad) prompts in '\(file.path)' can be used.") }
+    if bad > 0 { note("\(bad) of \(good + bad) prompts are left out.") }
     return prepared
   }
 

@@ -4,30 +4,66 @@ import Foundation
 import Tensors
 import Tokenization
 
-/// The records of a file and where each stands in it.
+/// The records of a file and where each stands in it. What is wrong with a line ends the work, or with `--skip-bad` the line is
+/// left out and remembered.
 struct RecordFile<Record: Decodable> {
   let path: String
   let records: [Record]
+  private let lines: [Int]
+  /// The lines that are left out so far.
+  private(set) var skipped: [SkippedLine]
 
+  /// - Parameter skippingBad: lines that are no records are left out instead of thrown for.
   /// - Throws: `Failure` for a file without records: whoever names a file expects something from it.
-  init(_ path: String) throws {
-    self.path = path
-    records = try JSONLines.read(Record.self, from: path)
-    if records.isEmpty {
+  init(_ path: String, skippingBad: Bool = false) throws {
+    var records: [Record] = []
+    var lines: [Int] = []
+    var skipped: [SkippedLine] = []
+    for (number, line) in JSONLines.filledLines(Data(try AtomicFile.read(path))) {
+      let parsed = Result { () throws(RecordError) in
+        try JSONLines.parse(Record.self, line, file: path, number: number)
+      }
+      if skippingBad, case .failure(.badLine(_, _, let reason)) = parsed {
+        skipped.append(SkippedLine(line: number, reason: reason))
+      } else {
+        records += try parsed.get()
+        lines.append(number)
+      }
+    }
+    if records.isEmpty && skipped.isEmpty {
       throw Failure(.badData, "There are no records in '\(path)'. Give a file with at least one line of JSON.")
     }
+    self.path = path
+    self.records = records
+    self.lines = lines
+    self.skipped = skipped
   }
 
   /// Runs `body`; a record it finds fault with is named by file and line.
   func naming<Result>(_ body: ([Record]) throws -> Result) throws -> Result {
-    do { return try body(records) } catch let fault as RecordFault { throw try located(fault) }
+    do { return try body(records) } catch let fault as RecordFault { throw located(fault) }
   }
 
-  func located(_ fault: RecordFault) throws -> Failure {
-    let lines = JSONLines.filledLines(Data(try AtomicFile.read(path)))
-    let number = fault.index < lines.count ? lines[fault.index].number : fault.index + 1
-    return Failure(ExitStatus(fault), "Line \(number) of '\(path)' cannot be used: \(fault.reason)")
+  func located(_ fault: RecordFault) -> Failure {
+    Failure(ExitStatus(fault), "Line \(lines[fault.index]) of '\(path)' cannot be used: \(fault.reason)")
   }
+
+  mutating func skip(_ fault: RecordFault) {
+    skipped.append(SkippedLine(line: lines[fault.index], reason: "\(fault.reason)"))
+  }
+
+  /// Names what was left out.
+  func noteSkipped() {
+    for one in skipped.sorted(by: { $0.line < $1.line }) {
+      note("Line \(one.line) of '\(path)' is left out: \(one.reason)")
+    }
+  }
+}
+
+/// A line that was left out, and why.
+struct SkippedLine: Encodable {
+  let line: Int
+  let reason: String
 }
 
 /// Where records go, each as soon as it is done: to stdout, or into a file that appears when it is whole.

@@ -83,27 +83,14 @@ struct Score: AsyncParsableCommand {
         try scorer.run(records, isCancelled: { Interrupt.isReceived }) { try sink.put($0) }
       }
     }
-    if skipBad { return try await score(skippingIn: SkippingFile<ScoreRecord>(data), scorer) }
-    let file = try RecordFile<ScoreRecord>(data)
+    var file = try RecordFile<ScoreRecord>(data, skippingBad: skipBad)
     var tally = Tally(count: file.records.count, quiet: noise.quiet)
-    try await RecordSink.write(to: out) { sink in
-      try file.naming { records in
-        try scorer.run(records, isCancelled: { Interrupt.isReceived }) { scored in
-          try sink.put(scored)
-          tally.add(scored)
-        }
-      }
+    func onFault(_ fault: RecordFault) throws {
+      guard skipBad else { throw file.located(fault) }
+      file.skip(fault)
     }
-    tally.close()
-  }
-
-  private func score(skippingIn given: SkippingFile<ScoreRecord>, _ scorer: RecordScorer) async throws {
-    var file = given
-    var tally = Tally(count: file.records.count, quiet: noise.quiet)
     try await RecordSink.write(to: out) { sink in
-      try scorer.run(
-        file.records, onFault: { file.skip($0) }, isCancelled: { Interrupt.isReceived }
-      ) { scored in
+      try scorer.run(file.records, onFault: onFault, isCancelled: { Interrupt.isReceived }) { scored in
         try sink.put(scored)
         tally.add(scored)
       }
@@ -113,11 +100,11 @@ struct Score: AsyncParsableCommand {
       }
     }
     tally.close()
-    let left = file.skipped.sorted { $0.line < $1.line }
-    if let skipped { try JSONLines.write(left, to: skipped) }
+    guard skipBad else { return }
+    if let skipped { try JSONLines.write(file.skipped.sorted { $0.line < $1.line }, to: skipped) }
     guard !noise.quiet else { return }
-    for one in left where skipped == nil { note("Line \(one.line) of '\(file.path)' is left out: \(one.reason)") }
-    note("\(tally.records) records scored, \(left.count) left out.")
+    if skipped == nil { file.noteSkipped() }
+    note("\(tally.records) records scored, \(file.skipped.count) left out.")
   }
 
   private func recordScorer(_ session: Session) throws -> RecordScorer {

@@ -53,33 +53,3 @@ extension AdapterChoice {
     }
   }
 }
-
-/// The records of a file that can be read, and what is wrong with the others.
-struct SkippingFile<Record: Decodable> {
-  let path: String
-  private(set) var records: [Record] = []
-  private var lines: [Int] = []
-  private(set) var skipped: [SkippedLine] = []
-
-  init(_ path: String) throws {
-    self.path = path
-    for (number, line) in JSONLines.filledLines(Data(try AtomicFile.read(path))) {
-      do {
-        records += try JSONLines.parse(Record.self, line, file: path)
-        lines.append(number)
-      } catch RecordError.badLine(_, _, let reason) {
-        skipped.append(SkippedLine(line: number, reason: reason))
-      }
-    }
-  }
-
-  mutating func skip(_ fault: RecordFault) {
-    skipped.append(SkippedLine(line: lines[fault.index], reason: "\(fault.reason)"))
-  }
-}
-
-/// A line that was left out, and why.
-struct SkippedLine: Encodable {
-  let line: Int
-  let reason: String
-}

@@ -139,8 +139,9 @@ struct GenerateTests {
     // The empty line became a prompt of its own: the last stands one place further.
     #expect(try Program.text(out).split(separator: "\n").first == among.first)
     #expect(try Program.text(out).split(separator: "\n").count == 2)
-    let bad = try shop.file("bad.jsonl", #"{"prompt":""}"#)
-    try expect(65, generate + [bad, "--skip-bad"], says: ["None of the 1"])
+    let bad = try shop.file("bad.jsonl", #"{"prompt":""}"# + "\n{\n")
+    try expect(65, generate + [bad, "--skip-bad"], says: ["ine 1", "ine 2", "None of the 2"])
+    try expect(65, generate + [bad], says: ["ine 2", "not valid JSON"])
   }
 
   @Test func whatMemoryCannotHoldIsNamed() throws {

@@ -25,9 +25,11 @@ public enum JSONLines {
     try parse(Record.self, Data(AtomicFile.read(path)), file: path)
   }
 
-  /// - Parameter file: the name used in errors.
+  /// - Parameters:
+  ///   - file: the name used in errors.
+  ///   - first: number of the first line in that file.
   public static func parse<Record: Decodable>(
-    _: Record.Type, _ data: Data, file: String
+    _: Record.Type, _ data: Data, file: String, number first: Int = 1
   ) throws(RecordError) -> [Record] {
     var records: [Record] = []
     let decoder = JSONDecoder()
@@ -35,7 +37,7 @@ public enum JSONLines {
       do {
         records.append(try decoder.decode(Record.self, from: line))
       } catch {
-        throw .badLine(file: file, line: number, reason: reason(error))
+        throw .badLine(file: file, line: first - 1 + number, reason: reason(error))
       }
     }
     return records
