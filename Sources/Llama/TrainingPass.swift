@@ -144,7 +144,8 @@ public final class TrainingPass {
     for b in (lowest..<model.config.blockCount).reversed() {
       block.again(b, from: inputs[b], on: tapes[b], at: place(f.layout))
       guard let room = rooms[model.config.blocks[b]] else { preconditionFailure("no room for block \(b)") }
-      backward(b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout),
+      backward(
+        b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout),
         needsInput: b > lowest || policy.embedding != nil)
     }
     if let slot = policy.embedding, let pair = gradients.pair(TensorName.tokenEmbd) {

@@ -46,8 +46,8 @@ struct LoRATargetTests {
     let embedding = try #require(LoRATarget.parse(tensorName: "token_embd.weight"))
     #expect(embedding.block == nil && embedding.target == .tokenEmbd)
     for name in [
-      "blk.0.token_embd.weight", "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up", "blk.1.ffn_norm.weight", "output",
-      "blk.0.output.weight", "output_norm.weight",
+      "blk.0.token_embd.weight", "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up",
+      "blk.1.ffn_norm.weight", "output", "blk.0.output.weight", "output_norm.weight",
     ] {
       #expect(LoRATarget.parse(tensorName: name) == nil)
     }
