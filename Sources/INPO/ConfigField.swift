@@ -98,7 +98,7 @@ public struct ConfigField: Sendable {
     number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
     integer("rank", \.rank, 1...4096, "rank of the LoRA adapter"),
     number("alpha", \.alpha, 0...1e6, "scale of the LoRA adapter times its rank; 0 means scale 1"),
-    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, output (the head), or names with commas"),
+    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, output (the head), token_embd, or names with commas"),
     flag("rslora", \.rslora, "scale by alpha over the root of the rank, so that high ranks learn as fast"),
     pattern("rank-pattern", \.rankPattern, "ranks of some layers, such as attn_q=8,ffn_down=32") {
       (try? LoRAPattern.ranks($0)) != nil
