@@ -65,9 +65,9 @@ struct DistributionTests {
 
   @Test(arguments: [1, 7, 64, 512], [1, 2])
   func packingMemoryAndThreadsChangeNoBit(rows: Int, threads: Int) throws {
-    let whole = try run(Scorer(Policy(model()), maximumRows: 4096), requests)
-    for pageBytes in [1, 1 << 20, ScoreBatches.defaultPageBytes] {
-      let scorer = Scorer(try Policy(model(threads: threads)), maximumRows: rows, pageBytes: pageBytes)
+    let whole = try run(Scorer(Policy(model()), ScorePlan(passRows: 4096)), requests)
+    for pageBytes in [1, 1 << 20, ScorePlan.usualPageBytes] {
+      let scorer = Scorer(try Policy(model(threads: threads)), ScorePlan(passRows: rows, pageBytes: pageBytes))
       #expect(try run(scorer, requests) == whole)
       #expect(try run(scorer, requests.reversed()) == whole.reversed())
     }
