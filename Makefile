@@ -63,7 +63,7 @@ peers:    ## Build llama.cpp and ik_llama.cpp for this processor, into peers/ (m
 bench-peers: build weights-synthetic    ## Race them on the same files, append the table to LOG.md (hours; see tools/bench_peers.py --help)
 	@python3 tools/bench_peers.py --append LOG.md
 
-bench-rollouts: build weights peers    ## Measure sampling and scoring at scale, beside the peers, append the table to LOG.md (ten minutes a small model)
+bench-rollouts: build weights    ## Measure sampling and scoring at scale, beside the peers of make peers, append the table to LOG.md (ten minutes a small model)
 	@python3 tools/bench_rollouts.py --append LOG.md
 
 peers-train:    ## Install torch for CPUs, transformers and PEFT into peers/train-venv
