@@ -116,9 +116,9 @@ public final class INPORun {
     let order = DataOrder(count: inputs.prompts.count, seed: config.seed).indices(epoch: 0)
     let perRound = config.promptsPerRound(of: inputs.prompts.count)
     let prompts = order[((number - 1) * perRound)..<(number * perRound)].map { inputs.prompts[$0] }
-    let options = GenerationOptions(
-      sampler: config.sampler, seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0),
-      maximumTokens: config.maxNewTokens, endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    let options = try config.sampling.options(
+      encoder.tokenizer, seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0), memory: config.memory,
+      isCancelled: isCancelled)
     let journal = try RecordJournal(files.partialResponses) { place, record in
       place < perRound && record.prompt.prompt == prompts[place].prompt && record.responses.count == config.samples
     }
@@ -167,7 +167,7 @@ public final class INPORun {
     observer.onPhase(number, .score, pairs.count)
     var done = 0
     let frozen = try FrozenPairs.freeze(
-      pairs, reference: reference, last: last,
+      pairs, reference: reference, last: last, memory: config.memory,
       onProgress: {
         observer.onProgress($0 - done, 0)
         done = $0
@@ -214,7 +214,8 @@ public final class INPORun {
     if let stored = FrozenPairs.stored(in: files.evalPairs, for: pairs, reference: reference, last: last) {
       return try HeldOut(config, pairs: stored.map { try $0.trainingPair() })
     }
-    let frozen = try FrozenPairs.freeze(pairs, reference: reference, last: last, isCancelled: isCancelled)
+    let frozen = try FrozenPairs.freeze(
+      pairs, reference: reference, last: last, memory: config.memory, isCancelled: isCancelled)
     try JSONLines.write(frozen, to: files.evalPairs)
     return try HeldOut(config, pairs: frozen.map { try $0.trainingPair() })
   }
@@ -260,9 +261,7 @@ public final class INPORun {
   /// The likeliest answers of both policies to a few held-out prompts.
   private func sideBySide(_ reference: Policy, _ policy: Policy) throws -> [Report.Sample] {
     let shown = Array(inputs.heldOut.prefix(4))
-    let options = GenerationOptions(
-      sampler: SamplerConfig(temperature: 0), seed: 0, maximumTokens: config.maxNewTokens,
-      endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    let options = try config.options(atTemperature: 0, seed: 0, encoder.tokenizer, isCancelled: isCancelled)
     func answers(_ policy: Policy) throws -> [String] {
       var texts: [String] = []
       try PromptSampler(policy, encoder: encoder, options: options).run(shown, samples: 1) {

@@ -30,11 +30,12 @@ struct RunInputs {
   init(_ config: RunConfig, kernels: Kernels, oracleKinds: [OracleKind], judgements: String) throws {
     oracle = try Oracle.parse(config.oracle, kinds: oracleKinds, cache: JudgementCache(path: judgements))
     _ = try config.makeLoss()
-    try config.sampler.check()
+    try config.sampling.check()
     try SamplerConfig(temperature: config.evaluateTemperature).check()
     let file = try GGUFFile.open(config.model)
     encoder = PromptEncoder(
       tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
+    _ = try config.sampling.options(encoder.tokenizer, seed: config.seed) { false }
     model = try LlamaModel(
       file, precision: config.precision, kv: config.kv, kernels: kernels,
       context: config.context == 0 ? nil : config.context)
@@ -45,7 +46,7 @@ struct RunInputs {
     func check(_ record: PromptRecord) throws -> PromptRecord {
       let ids = try encoder.prompt(record.prompt)
       guard !ids.isEmpty else { throw LlamaError.emptySequence }
-      let needed = ids.count + config.maxNewTokens - 1
+      let needed = ids.count + config.sampling.maximumTokens - 1
       guard needed <= limit else { throw LlamaError.contextExceeded(needed: needed, limit: limit) }
       return record
     }
@@ -86,7 +87,16 @@ struct RunInputs {
 }
 
 extension RunConfig {
-  var sampler: SamplerConfig { SamplerConfig(temperature: temperature, topK: topK, topP: topP, minP: minP) }
+  /// For answers that are compared instead of trained on: they end as sampled ones do, but the temperature alone says how they
+  /// are drawn.
+  public func options(
+    atTemperature temperature: Double, seed: UInt64, _ tokenizer: Tokenizer, isCancelled: @escaping () -> Bool
+  ) throws(SamplerError) -> GenerationOptions {
+    var settings = sampling
+    (settings.sampler, settings.usesMirostat) = (SamplerConfig(temperature: temperature), false)
+    (settings.order, settings.usesHuggingFaceOrder) = (nil, false)
+    return try settings.options(tokenizer, seed: seed, memory: memory, isCancelled: isCancelled)
+  }
 
   func promptsPerRound(of count: Int) -> Int { promptsPerRound == 0 ? count / rounds : promptsPerRound }
 }

@@ -58,9 +58,13 @@ public final class LlamaModel: @unchecked Sendable {
       }
     }
   }
-  /// Name and shape of every layer an adapter can change: those of the blocks and, unless it is tied, the head.
+  /// Name and shape of every layer an adapter can change: those of the blocks and, unless they are tied, head and embedding. What
+  /// goes into an embedding is one of the vocabulary.
   public var adaptable: [LoRAShape] {
-    isTied ? blockLayers : blockLayers + [(TensorName.output, output.rows, output.columns)]
+    let ends = [
+      (TensorName.output, output.rows, output.columns), (TensorName.tokenEmbd, tokenEmbd.columns, tokenEmbd.rows),
+    ]
+    return isTied ? blockLayers : blockLayers + ends
   }
 
   /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms and biases only.

@@ -50,9 +50,8 @@ struct Align: AsyncParsableCommand {
     let (encoder, judge) = (run.encoder, run.oracle)
     do {
       let report = try await run.run { policy, reference, prompts, onProgress in
-        let options = GenerationOptions(
-          sampler: SamplerConfig(temperature: settings.evaluateTemperature), seed: settings.seed,
-          maximumTokens: settings.maxNewTokens, endTokens: encoder.tokenizer.endTokens,
+        let options = try settings.options(
+          atTemperature: settings.evaluateTemperature, seed: settings.seed, encoder.tokenizer,
           isCancelled: { Interrupt.isReceived })
         let evaluator = Evaluator(policy, against: reference, encoder: encoder, options: options, oracle: judge)
         let result = try await evaluator.run(prompts, samples: settings.evaluateSamples, onProgress: onProgress)

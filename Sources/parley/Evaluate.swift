@@ -11,6 +11,7 @@ struct Evaluate: AsyncParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var batch: BatchOptions
   @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
 
@@ -34,6 +35,7 @@ struct Evaluate: AsyncParsableCommand {
   func check() throws {
     if try adapter.choice() == nil { throw ValidationError("Give the policy's adapter with --adapter.") }
     try Allowed.repetitions.check(samples, of: "-n")
+    try batch.check()
   }
 
   func run() async throws {
@@ -43,7 +45,7 @@ struct Evaluate: AsyncParsableCommand {
     let session = try Session(model, noise, raw: raw)
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
-      options: try session.generationOptions(sampling), oracle: judge)
+      options: try session.generationOptions(sampling, batch), oracle: judge)
     let file = try RecordFile<PromptRecord>(prompts)
     let progress = Progress("Sampling", total: 2 * file.records.count, quiet: noise.quiet)
     let result: EvaluationResult
