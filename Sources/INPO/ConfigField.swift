@@ -36,6 +36,10 @@ public struct ConfigField: Sendable {
     text("prompts", \.prompts, "training prompts, JSON lines"),
     text("reference", \.reference, "π_ref: base, or an adapter file"),
     text("oracle", \.oracle, "who judges: \(Oracle.known.joined(separator: ", "))"),
+    number(
+      "oracle-timeout", \.oracleTimeout, 0.001...1e6, "seconds a command or server that judges may take for an answer"
+    ).changingNoBit,
+    integer("oracle-parallel", \.oracleParallel, 1...1024, "requests at once to a server that judges").changingNoBit,
     integer("rounds", \.rounds, 1...1000, "rounds of sample, judge, train"),
     integer("prompts-per-round", \.promptsPerRound, 0...Int.max, "prompts of each round; 0 shares all of them out"),
     flag("raw", \.raw, "take prompts as they are, without the chat template"),
@@ -45,7 +49,8 @@ public struct ConfigField: Sendable {
   private static let training: [ConfigField] = [
     choice(
       "pairs", \.pairs,
-      "tournament (best against worst), iid (winner drawn) or soft (probability as label; 0.5 aims at no difference)"),
+      "tournament (best against worst), win-rate (the same by mean win rate over all comparisons), iid (winner drawn) or soft (probability as label; 0.5 aims at no difference)"
+    ),
     integer("pairs-per-prompt", \.pairsPerPrompt, 1...512, "pairs per prompt when they are iid or soft"),
     choice(
       "loss", \.loss,

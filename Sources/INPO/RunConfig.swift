@@ -32,6 +32,9 @@ public struct RunConfig: Equatable, Sendable {
   public var prompts = ""
   public var reference = "base"
   public var oracle = "rule:concise"
+  /// Of oracles that are commands or servers.
+  public var oracleTimeout = 120.0
+  public var oracleParallel = 8
   public var rounds = 3
   /// Prompts per round, each round the next ones; 0 shares all of them out evenly.
   public var promptsPerRound = 0

@@ -23,8 +23,12 @@ struct RunInputs {
   let manifest: Manifest
 
   /// - Throws: `RunError.badRecord` for a prompt that cannot be used, and the errors of everything that is opened.
-  init(_ config: RunConfig, kernels: Kernels) throws {
-    oracle = try Oracle.parse(config.oracle)
+  ///
+  /// - Parameters:
+  ///   - oracleKinds: judges that the caller brings.
+  ///   - judgements: file in which theirs are kept.
+  init(_ config: RunConfig, kernels: Kernels, oracleKinds: [OracleKind], judgements: String) throws {
+    oracle = try Oracle.parse(config.oracle, kinds: oracleKinds, cache: JudgementCache(path: judgements))
     _ = try config.makeLoss()
     try config.sampling.check()
     try SamplerConfig(temperature: config.evaluateTemperature).check()
@@ -61,7 +65,9 @@ struct RunInputs {
     if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }
     if !config.evalPairs.isEmpty { files["heldout-pairs"] = try Manifest.File(of: config.evalPairs) }
     if config.reference != "base" { files["reference"] = try Manifest.File(of: config.reference) }
-    if let path = Oracle.path(config.oracle) { files["oracle"] = try Manifest.File(of: path) }
+    for (index, path) in try Oracle.files(config.oracle).enumerated() {
+      files[index == 0 ? "oracle" : "oracle-\(index + 1)"] = try Manifest.File(of: path)
+    }
     manifest = Manifest(
       model: try .init(of: config.model, parts: file.paths), files: files, parley: ParleyVersion.current,
       precision: config.precision.rawValue, kernels: kernels.name, threads: kernels.threads)
@@ -93,12 +99,4 @@ extension RunConfig {
   }
 
   func promptsPerRound(of count: Int) -> Int { promptsPerRound == 0 ? count / rounds : promptsPerRound }
-}
-
-extension Oracle {
-  /// The file a spec names.
-  fileprivate static func path(_ spec: String) -> String? {
-    guard let colon = spec.firstIndex(of: ":"), !spec.hasPrefix("rule:") else { return nil }
-    return String(spec[spec.index(after: colon)...])
-  }
 }

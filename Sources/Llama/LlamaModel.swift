@@ -31,6 +31,8 @@ public final class LlamaModel: @unchecked Sendable {
   /// Times the scale of the logits, which comes to the same.
   let outputNorm: Buffer<Float>
   let blocks: [Block]
+  /// What a reward model has in place of, or beside, the head: one score of a text, read at its last token.
+  public let rewardHead: RewardHead?
   let rotary: RotaryFrequencies
 
   public var vocabularySize: Int { tokenEmbd.rows }
@@ -112,6 +114,7 @@ public final class LlamaModel: @unchecked Sendable {
           try tensors.optionalFloats(layer.biasName(block: block), shape.rows)
         })
     }
+    rewardHead = try tensors.rewardHead(config.dim)
     rotary = try RotaryFrequencies(config, divisors: tensors.ropeDivisors(config, context: self.context))
     try tensors.refuseTheRest()
   }

@@ -7,6 +7,10 @@ public enum TensorName {
   public static let output = "output.weight"
   public static let ropeFreqs = "rope_freqs.weight"
 
+  /// The head of a sequence classifier, as llama.cpp names it.
+  public static let classifier = "cls.output.weight"
+  public static let classifierBias = "cls.output.bias"
+
   static let ropeFactorsShort = "rope_factors_short.weight"
   static let ropeFactorsLong = "rope_factors_long.weight"
 

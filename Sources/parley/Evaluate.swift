@@ -21,8 +21,7 @@ struct Evaluate: AsyncParsableCommand {
   @Option(help: "JSON lines with a prompt each.")
   var prompts: String
 
-  @Option(help: "Who judges.")
-  var oracle: String
+  @OptionGroup var judging: OracleOptions
 
   @Option(name: [.customShort("n")], parsing: .unconditional, help: "Answers to each prompt from each side.")
   var samples = 1
@@ -42,7 +41,7 @@ struct Evaluate: AsyncParsableCommand {
   func run() async throws {
     try check()
     try sampling.check()
-    let judge = try Oracle.parse(oracle)
+    let judge = try judging.open(quiet: noise.quiet, threads: model.threads)
     let session = try Session(model, noise, raw: raw)
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
