@@ -139,6 +139,8 @@ private struct Server {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = ["python3", script, "http", mode, log]
+    process.standardOutput = FileHandle.nullDevice  // whoever waits for our output must not wait for the server's
+    process.standardError = FileHandle.nullDevice
     try process.run()
     defer { process.terminate() }
     // It names its port once it listens.

@@ -8,6 +8,7 @@ babbles (every fourth answer is no JSON), wrong (a probability of 2), shuffled (
 import http.server
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -101,6 +102,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+# Tests that are interrupted on purpose ignore the signal, and a child would too; then it would outlive them.
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 if KIND == "command":
     command()
 else:
