@@ -194,13 +194,17 @@ def environment():
     return env
 
 
-def render(source, messages, generation):
-    """The text, or None when the template or the conversation is refused."""
+def render_all(source, messages, tools=None, variables=None, **given):
+    """The text as transformers renders it, or None when the template or the conversation is refused."""
     try:
-        return environment().from_string(source).render(
-            messages=messages, tools=None, documents=None, add_generation_prompt=generation, bos_token=BOS, eos_token=EOS)
-    except (TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, SyntaxError):
+        given |= {"messages": messages, "tools": tools, "documents": None, **(variables or {})}
+        return environment().from_string(source).render(**given)
+    except (TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, SyntaxError, KeyError, IndexError):
         return None
+
+
+def render(source, messages, generation):
+    return render_all(source, messages, add_generation_prompt=generation, bos_token=BOS, eos_token=EOS)
 
 
 def case(name, source):

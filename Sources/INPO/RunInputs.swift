@@ -39,7 +39,7 @@ struct RunInputs {
 
     let (encoder, limit) = (encoder, model.context)
     func check(_ record: PromptRecord) throws -> PromptRecord {
-      let ids = try encoder.prompt(record.prompt)
+      let ids = try encoder.prompt(record.prompt, TemplateInputs(record.extra))
       guard !ids.isEmpty else { throw LlamaError.emptySequence }
       let needed = ids.count + config.maxNewTokens - 1
       guard needed <= limit else { throw LlamaError.contextExceeded(needed: needed, limit: limit) }
