@@ -1,5 +1,3 @@
-import Tensors
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -11,10 +9,11 @@ import Tensors
 /// A whole file as read-only memory. Whoever holds this object holds the mapping; the last one to let go unmaps it.
 ///
 /// The file must not be shortened meanwhile: the system ends a process that touches a page which is gone.
-final class MappedFile: @unchecked Sendable {
-  let bytes: UnsafeRawBufferPointer
+public final class MappedFile: @unchecked Sendable {
+  public let bytes: UnsafeRawBufferPointer
 
-  init(_ path: String) throws(FileError) {
+  /// - Throws: `FileError` when there is no such regular file or it cannot be read.
+  public init(_ path: String) throws(FileError) {
     // Non-blocking, so that a pipe of that name cannot hold us up.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
@@ -40,7 +39,7 @@ final class MappedFile: @unchecked Sendable {
   }
 
   /// Asks the system to start reading everything from `offset` on; returns at once.
-  func prefetch(from offset: Int) {
+  public func prefetch(from offset: Int) {
     let page = Int(getpagesize())
     let start = offset / page * page
     guard let base = bytes.baseAddress, start < bytes.count else { return }
