@@ -30,7 +30,8 @@ struct RunInputs {
     try SamplerConfig(temperature: config.evaluateTemperature).check()
     let file = try GGUFFile.open(config.model)
     encoder = PromptEncoder(
-      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
+      tokenizer: try Tokenizer(file.metadata, forcing: config.preTokenizer),
+      template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
     model = try LlamaModel(
       file, precision: config.precision, kv: config.kv, kernels: kernels,
       context: config.context == 0 ? nil : config.context)

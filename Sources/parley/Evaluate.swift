@@ -12,6 +12,7 @@ struct Evaluate: AsyncParsableCommand {
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
   @OptionGroup var adapter: AdapterOption
+  @OptionGroup var template: TemplateOptions
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "What it meets: base, or another adapter.")
@@ -41,7 +42,7 @@ struct Evaluate: AsyncParsableCommand {
     try check()
     try sampling.check()
     let judge = try Oracle.parse(oracle)
-    let session = try Session(model, noise, raw: raw)
+    let session = try Session(model, noise, raw: raw, inputs: template.inputs(raw: raw))
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
       options: try session.generationOptions(sampling), oracle: judge)

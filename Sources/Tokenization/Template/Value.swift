@@ -66,7 +66,7 @@ enum Value: Sendable {
     case .int: "an integer"
     case .float: "a float"
     case .string: "a string"
-    case .list: "a list"
+    case .list(let list): list.isLazy ? "a filter's result that is not made a list" : "a list"
     case .dict: "a mapping"
     case .namespace: "a namespace"
     case .loop: "a loop"
@@ -96,9 +96,12 @@ enum Value: Sendable {
   struct List: Sendable {
     let items: [Value]
     let nesting: Int
+    /// What Jinja makes as a generator (`map`, `select`, …): it can be walked, joined and made a list, not printed or measured.
+    let isLazy: Bool
 
-    init(_ items: [Value]) {
+    init(_ items: [Value], isLazy: Bool = false) {
       self.items = items
+      self.isLazy = isLazy
       nesting = 1 + (items.lazy.map(\.nesting).max() ?? 0)
     }
   }
