@@ -19,7 +19,6 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   // Wishes
   case unknownTarget(String, nearest: String)
   case tied(String)
-  case embedding(String)
   case badPattern(String, expects: String)
   case idlePattern(String)
   case heads(tensor: String, rows: Int, headDim: Int)
@@ -56,9 +55,6 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .tied(let name):
       "'\(name)' cannot be adapted: this model uses one matrix as embedding and head, and no adapter file can tell the two "
         + "apart. Leave it out."
-    case .embedding(let name):
-      "'\(name)' cannot be adapted: rows of the embedding are looked up, not multiplied. Leave it out, or adapt 'output', the "
-        + "head."
     case .badPattern(let entry, let expects):
       "'\(entry)' is no entry of a pattern: write \(expects), such as attn_q=8 or blk.0.attn_q=8."
     case .idlePattern(let entry): "The pattern's entry '\(entry)' names no layer that is adapted: leave it out."

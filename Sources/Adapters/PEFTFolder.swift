@@ -33,10 +33,9 @@ extension LoRAAdapter {
       let b = turns && pairs == .neighbours ? try Self.hfOrder(module, headDim: headDim) : module.b
       // 1 unless the ranks differ.
       let factor = adapter.scale(of: module) / (folderAlpha / Float(rank))
-      let place = block.map { "model.layers.\($0).\(target.isAttention ? "self_attn" : "mlp")." } ?? ""
-      let path = "base_model.model.\(place)\(target.hfName)"
-      tensors.append((path + ".lora_A.weight", module.a.resized(rows: rank, columns: module.a.columns)))
-      tensors.append((path + ".lora_B.weight", b.resized(rows: b.rows, columns: rank, factor: factor)))
+      let names = target.peftNames(block: block)
+      tensors.append((names.a, module.a.resized(rows: rank, columns: module.a.columns)))
+      tensors.append((names.b, b.resized(rows: b.rows, columns: rank, factor: factor)))
     }
 
     let config = Self.configuration(
@@ -92,6 +91,16 @@ extension LoRAAdapter {
       }
 
       """
+  }
+}
+
+extension LoRATarget {
+  /// The names of A and B in a PEFT folder.
+  fileprivate func peftNames(block: Int?) -> (a: String, b: String) {
+    let place = block.map { "model.layers.\($0).\(isAttention ? "self_attn" : "mlp")." } ?? ""
+    let path = "base_model.model.\(self == .tokenEmbd ? "model." : place)\(hfName)"
+    return self == .tokenEmbd
+      ? (path + ".lora_embedding_A", path + ".lora_embedding_B") : (path + ".lora_A.weight", path + ".lora_B.weight")
   }
 }
 

@@ -31,6 +31,8 @@ public final class LlamaModel: @unchecked Sendable {
   /// Times the scale of the logits, which comes to the same.
   let outputNorm: Buffer<Float>
   let blocks: [Block]
+  /// What a reward model has in place of, or beside, the head: one score of a text, read at its last token.
+  public let rewardHead: RewardHead?
   let rotary: RotaryFrequencies
 
   public var vocabularySize: Int { tokenEmbd.rows }
@@ -56,9 +58,13 @@ public final class LlamaModel: @unchecked Sendable {
       }
     }
   }
-  /// Name and shape of every layer an adapter can change: those of the blocks and, unless it is tied, the head.
+  /// Name and shape of every layer an adapter can change: those of the blocks and, unless they are tied, head and embedding. What
+  /// goes into an embedding is one of the vocabulary.
   public var adaptable: [LoRAShape] {
-    isTied ? blockLayers : blockLayers + [(TensorName.output, output.rows, output.columns)]
+    let ends = [
+      (TensorName.output, output.rows, output.columns), (TensorName.tokenEmbd, tokenEmbd.columns, tokenEmbd.rows),
+    ]
+    return isTied ? blockLayers : blockLayers + ends
   }
 
   /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms and biases only.
@@ -108,6 +114,7 @@ public final class LlamaModel: @unchecked Sendable {
           try tensors.optionalFloats(layer.biasName(block: block), shape.rows)
         })
     }
+    rewardHead = try tensors.rewardHead(config.dim)
     rotary = try RotaryFrequencies(config, divisors: tensors.ropeDivisors(config, context: self.context))
     try tensors.refuseTheRest()
   }
