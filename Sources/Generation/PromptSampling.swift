@@ -35,7 +35,8 @@ public struct PromptSampler {
     return try prompts.enumerated().compactMap { place, record in
       do {
         let request = GenerationRequest(
-          prompt: try encoder.prompt(record.prompt), index: firstIndex + place, samples: samples)
+          prompt: try encoder.prompt(record.prompt, TemplateInputs(record.extra)), index: firstIndex + place,
+          samples: samples)
         try plan.check(request, maximumTokens: options.maximumTokens)
         return Prepared(record: record, request: request)
       } catch {

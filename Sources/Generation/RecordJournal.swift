@@ -16,7 +16,7 @@ public final class RecordJournal {
     let bytes = FileSystem.exists(path) ? try AtomicFile.read(path) : []
     var (whole, kept) = (0, 0)
     while let end = bytes[whole...].firstIndex(of: UInt8(ascii: "\n")),
-      let record = try? JSONDecoder().decode(ResponseRecord.self, from: Data(bytes[whole..<end])),
+      let record = try? JSONLines.decode(ResponseRecord.self, from: Data(bytes[whole..<end])),
       try belongs(kept, record)
     {
       (whole, kept) = (end + 1, kept + 1)

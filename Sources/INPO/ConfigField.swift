@@ -4,6 +4,7 @@
 import Adapters
 import Oracles
 import Tensors
+import Tokenization
 import Training
 
 public struct ConfigField: Sendable {
@@ -43,6 +44,14 @@ public struct ConfigField: Sendable {
     integer("rounds", \.rounds, 1...1000, "rounds of sample, judge, train"),
     integer("prompts-per-round", \.promptsPerRound, 0...Int.max, "prompts of each round; 0 shares all of them out"),
     flag("raw", \.raw, "take prompts as they are, without the chat template"),
+    ConfigField(
+      name: "pre", help: "how text is split before merging; file is what the model file says",
+      expects: "file, or one of \(PreTokenizer.names.joined(separator: ", "))",
+      read: { config, text in
+        config.preTokenizer = PreTokenizer(name: text)
+        return text == "file" || config.preTokenizer != nil
+      },
+      show: { $0.preTokenizer?.rawValue ?? "file" }),
     integer("samples", \.samples, 2...1024, "answers per prompt (K)"),
   ]
 

@@ -9,8 +9,9 @@ extension ExampleRecord {
   /// `PairRecord.encoded`.
   public func encoded(by encoder: PromptEncoder, for model: LlamaModel) throws -> ExampleRecord {
     var record = self
-    let prompt = try promptIDs ?? encoder.prompt(prompt)
-    let chosen = try chosenIDs ?? encoder.response(chosen.lastText, after: self.prompt).ids
+    let inputs = try TemplateInputs(extra)
+    let prompt = try promptIDs ?? encoder.prompt(prompt, inputs)
+    let chosen = try chosenIDs ?? encoder.response(chosen.lastText, after: self.prompt, inputs).ids
     try model.checkAnswers([("chosen_ids", chosen)], to: prompt)
     (record.promptIDs, record.chosenIDs) = (prompt, chosen)
     return record

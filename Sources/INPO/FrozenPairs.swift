@@ -30,9 +30,10 @@ extension PairRecord {
   /// - Throws: `TemplateError` and `PromptError` for a prompt that cannot be rendered, `PairError.noTokens`, `LlamaError` for
   ///   an id outside the vocabulary or a pair longer than the context.
   public func encoded(by encoder: PromptEncoder, for model: LlamaModel) throws -> PairRecord {
-    let prompt = try promptIDs ?? encoder.prompt(prompt)
-    let chosen = try chosenIDs ?? encoder.response(chosen.lastText, after: self.prompt).ids
-    let rejected = try rejectedIDs ?? encoder.response(rejected.lastText, after: self.prompt).ids
+    let inputs = try TemplateInputs(extra)
+    let prompt = try promptIDs ?? encoder.prompt(prompt, inputs)
+    let chosen = try chosenIDs ?? encoder.response(chosen.lastText, after: self.prompt, inputs).ids
+    let rejected = try rejectedIDs ?? encoder.response(rejected.lastText, after: self.prompt, inputs).ids
     try model.checkAnswers([("chosen_ids", chosen), ("rejected_ids", rejected)], to: prompt)
     var record = self
     (record.promptIDs, record.chosenIDs, record.rejectedIDs) = (prompt, chosen, rejected)

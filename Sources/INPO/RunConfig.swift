@@ -39,6 +39,8 @@ public struct RunConfig: Equatable, Sendable {
   /// Prompts per round, each round the next ones; 0 shares all of them out evenly.
   public var promptsPerRound = 0
   public var raw = false
+  /// How text is split before merging; nil is what the model file says.
+  public var preTokenizer: PreTokenizer?
 
   // Sampling: the paper's recipe is K = 8 at temperature 1 without cuts.
   public var samples = 8

@@ -34,7 +34,8 @@ struct RunInputs {
     try SamplerConfig(temperature: config.evaluateTemperature).check()
     let file = try GGUFFile.open(config.model)
     encoder = PromptEncoder(
-      tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
+      tokenizer: try Tokenizer(file.metadata, forcing: config.preTokenizer),
+      template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
     _ = try config.sampling.options(encoder.tokenizer, seed: config.seed) { false }
     model = try LlamaModel(
       file, precision: config.precision, kv: config.kv, kernels: kernels,
@@ -44,7 +45,7 @@ struct RunInputs {
 
     let (encoder, limit) = (encoder, model.context)
     func check(_ record: PromptRecord) throws -> PromptRecord {
-      let ids = try encoder.prompt(record.prompt)
+      let ids = try encoder.prompt(record.prompt, TemplateInputs(record.extra))
       guard !ids.isEmpty else { throw LlamaError.emptySequence }
       let needed = ids.count + config.sampling.maximumTokens - 1
       guard needed <= limit else { throw LlamaError.contextExceeded(needed: needed, limit: limit) }

@@ -129,14 +129,15 @@ public struct RecordScorer {
       let request = ScoreRequest(prompt: Array(ids.prefix(1)), responses: [Array(ids.dropFirst())])
       return Encoded(record: record, request: request, firstID: ids.first)
     }
-    guard let prompt = try record.promptIDs ?? record.prompt.map({ try encoder.prompt($0) }) else {
+    let inputs = try TemplateInputs(record.fields)
+    guard let prompt = try record.promptIDs ?? record.prompt.map({ try encoder.prompt($0, inputs) }) else {
       throw LlamaError.emptySequence
     }
     var splitInsideToken = false
     let responses = try record.answers.list.map { answer -> [TokenID] in
       if let ids = answer.tokenIDs { return ids }
       guard let text = answer.text, let content = record.prompt else { throw ScoreError.noTokens }
-      let response = try encoder.response(text, after: content)
+      let response = try encoder.response(text, after: content, inputs)
       splitInsideToken = splitInsideToken || !response.followsPrompt
       return response.ids
     }

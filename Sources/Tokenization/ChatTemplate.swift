@@ -3,17 +3,6 @@ import Foundation
 /// A model's chat template: parsed once, rendered per conversation. The language is the part of Jinja that such
 /// templates use, with the settings of Hugging Face; the parts are in `Template/`.
 
-/// One turn of a conversation.
-public struct ChatMessage: Codable, Hashable, Sendable {
-  public var role: String
-  public var content: String
-
-  public init(role: String, content: String) {
-    self.role = role
-    self.content = content
-  }
-}
-
 public struct ChatTemplate: Sendable {
   public let bosToken: String
   public let eosToken: String
@@ -32,22 +21,23 @@ public struct ChatTemplate: Sendable {
 
   /// The conversation as the model was trained to read it.
   /// - Parameters:
+  ///   - inputs: tools, and variables of this template. They may set all that transformers lets a caller set.
   ///   - addGenerationPrompt: end with the header of the answer to come.
   ///   - date: what `strftime_now` formats.
   public func render(
-    _ messages: [ChatMessage], addGenerationPrompt: Bool, date: Date
+    _ messages: [ChatMessage], _ inputs: TemplateInputs = TemplateInputs(), addGenerationPrompt: Bool, date: Date
   ) throws(TemplateError) -> String {
-    let turns = messages.map { message in
-      var turn = Value.Dict()
-      turn.set("role", .string(message.role))
-      turn.set("content", .string(message.content))
-      return Value.dict(turn)
+    var variables: [String: Value] = [
+      "messages": .list(messages.map { Value(.object($0.fields)) }),
+      "tools": inputs.tools.map { Value(.array($0)) } ?? .none,
+      "add_generation_prompt": .bool(addGenerationPrompt), "documents": .none,
+      "bos_token": .string(bosToken), "eos_token": .string(eosToken),
+    ]
+    for (name, value) in inputs.variables.fields { variables[name] = Value(value) }
+    for (name, value) in variables where value.nesting > Value.nestingLimit {
+      throw .limit(line: 1, construct: "'\(name)'", limit: "\(Value.nestingLimit) nested lists and mappings")
     }
-    let evaluator = Evaluator(
-      variables: [
-        "messages": .list(turns), "add_generation_prompt": .bool(addGenerationPrompt), "tools": .none,
-        "documents": .none, "bos_token": .string(bosToken), "eos_token": .string(eosToken),
-      ], date: date)
+    let evaluator = Evaluator(variables: variables, date: date)
     try evaluator.run(statements)
     return evaluator.output
   }

@@ -24,9 +24,15 @@ public struct PromptEncoder: Sendable {
   public let template: ChatTemplate?
   /// What a template's `strftime_now` shows. A run keeps one, so that its prompts do not change at midnight.
   public let date: Date
+  /// Tools and variables of the template where a record gives none.
+  public let inputs: TemplateInputs
 
   /// - Parameter raw: ignore the template; conversations are then an error.
-  public init(tokenizer: Tokenizer, template: ChatTemplate?, raw: Bool, date: Date = Date()) {
+  public init(
+    tokenizer: Tokenizer, template: ChatTemplate?, raw: Bool, date: Date = Date(),
+    inputs: TemplateInputs = TemplateInputs()
+  ) {
+    self.inputs = inputs
     self.tokenizer = tokenizer
     self.template = raw ? nil : template
     self.date = date
@@ -35,8 +41,10 @@ public struct PromptEncoder: Sendable {
   /// The ids of a prompt, ready for the model's answer: exactly one BOS when the model expects one. Text becomes one
   /// user turn. A conversation that ends with an assistant turn is continued inside that turn.
   /// - Throws: `TemplateError`, or `PromptError.noTemplate` for a conversation without template.
-  public func prompt(_ prompt: PromptRecord.Content) throws -> [TokenID] {
-    withBOS(tokenizer.encode(try text(of: prompt), parseSpecial: true))
+  public func prompt(
+    _ prompt: PromptRecord.Content, _ inputs: TemplateInputs = TemplateInputs()
+  ) throws -> [TokenID] {
+    withBOS(tokenizer.encode(try text(of: prompt, self.inputs.overridden(by: inputs)), parseSpecial: true))
   }
 
   /// The ids of an answer to `prompt`.
@@ -44,7 +52,9 @@ public struct PromptEncoder: Sendable {
   /// With a template the conversation is rendered with and without the answer, and the answer is what follows the
   /// prompt's ids, up to the turn end; what the template writes after that (a line break in ChatML) is not trained.
   /// - Throws: as `prompt(_:)`, and `PromptError.noEnd` when nothing can end the answer.
-  public func response(_ response: String, after prompt: PromptRecord.Content) throws -> Response {
+  public func response(
+    _ response: String, after prompt: PromptRecord.Content, _ inputs: TemplateInputs = TemplateInputs()
+  ) throws -> Response {
     guard let template else {
       guard case .text = prompt else { throw PromptError.noTemplate }
       let ids = tokenizer.encode(response, parseSpecial: true, continues: true)
@@ -52,12 +62,13 @@ public struct PromptEncoder: Sendable {
     }
     var messages = messages(of: prompt)
     if let last = messages.last, last.role == Self.assistant {
-      messages[messages.count - 1].content += response
+      messages[messages.count - 1] = last.appending(response)
     } else {
       messages.append(ChatMessage(role: Self.assistant, content: response))
     }
-    let start = try self.prompt(prompt)
-    let whole = try template.render(messages, addGenerationPrompt: false, date: date)
+    let start = try self.prompt(prompt, inputs)
+    let whole = try template.render(
+      messages, self.inputs.overridden(by: inputs), addGenerationPrompt: false, date: date)
     let ids = withBOS(tokenizer.encode(whole, parseSpecial: true))
     if ids.starts(with: start) {
       return Response(ids: try ended(upToTurnEnd(ids[start.count...])), followsPrompt: true)
@@ -80,19 +91,23 @@ public struct PromptEncoder: Sendable {
     }
   }
 
-  private func text(of prompt: PromptRecord.Content) throws -> String {
+  private func text(of prompt: PromptRecord.Content, _ inputs: TemplateInputs) throws -> String {
     guard let template else {
       guard case .text(let text) = prompt else { throw PromptError.noTemplate }
       return text
     }
     var messages = messages(of: prompt)
     guard let last = messages.last, last.role == Self.assistant else {
-      return try template.render(messages, addGenerationPrompt: true, date: date)
+      return try template.render(messages, inputs, addGenerationPrompt: true, date: date)
     }
-    messages[messages.count - 1].content += Self.mark
-    let whole = try template.render(messages, addGenerationPrompt: false, date: date)
+    // As in transformers: the space behind the mark shows whether the template trims the turn, and then so do we.
+    messages[messages.count - 1] = last.appending(Self.mark + " ")
+    let whole = try template.render(messages, inputs, addGenerationPrompt: false, date: date)
     guard let cut = whole.ranges(ofBytes: Self.mark).last else { throw PromptError.noOpenTurn }
-    return String(decoding: Array(whole.utf8)[..<cut.lowerBound], as: UTF8.self)
+    let bytes = Array(whole.utf8)
+    let before = String(decoding: bytes[..<cut.lowerBound], as: UTF8.self)
+    let isKept = bytes[cut.upperBound...].first == UInt8(ascii: " ") || last.content.stripped().isEmpty
+    return isKept ? before : before.stripped(left: false)
   }
 
   /// Adds BOS unless the text brought it: a template or a user may have written it.

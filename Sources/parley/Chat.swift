@@ -15,6 +15,7 @@ struct Chat: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
   @OptionGroup var adapter: AdapterOption
+  @OptionGroup var template: TemplateOptions
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "What the model is told before the first turn.")
@@ -22,7 +23,7 @@ struct Chat: ParsableCommand {
 
   func run() throws {
     try sampling.check()
-    let session = try Session(model, noise)
+    let session = try Session(model, noise, inputs: template.inputs())
     guard session.encoder.template != nil else {
       throw Failure(
         .badData,

@@ -18,9 +18,10 @@ struct Choices {
   func requests(_ prompts: [PromptSampler.Prepared], _ model: LlamaModel) throws -> [ScoreRequest] {
     try prompts.map { prompt in
       do {
+        let inputs = try TemplateInputs(prompt.record.extra)
         let request = ScoreRequest(
           prompt: prompt.request.prompt,
-          responses: try texts.map { try encoder.response($0, after: prompt.record.prompt).ids })
+          responses: try texts.map { try encoder.response($0, after: prompt.record.prompt, inputs).ids })
         guard request.positions <= model.context else {
           throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
         }

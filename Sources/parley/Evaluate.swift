@@ -13,6 +13,7 @@ struct Evaluate: AsyncParsableCommand {
   @OptionGroup var sampling: SamplerOptions
   @OptionGroup var batch: BatchOptions
   @OptionGroup var adapter: AdapterOption
+  @OptionGroup var template: TemplateOptions
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "What it meets: base, or another adapter.")
@@ -42,7 +43,7 @@ struct Evaluate: AsyncParsableCommand {
     try check()
     try sampling.check()
     let judge = try judging.open(quiet: noise.quiet, threads: model.threads)
-    let session = try Session(model, noise, raw: raw)
+    let session = try Session(model, noise, raw: raw, inputs: template.inputs(raw: raw))
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
       options: try session.generationOptions(sampling, batch), oracle: judge)

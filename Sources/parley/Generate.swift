@@ -15,6 +15,7 @@ struct Generate: AsyncParsableCommand {
   @OptionGroup var sampling: SamplerOptions
   @OptionGroup var batch: BatchOptions
   @OptionGroup var adapter: AdapterOption
+  @OptionGroup var template: TemplateOptions
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "One prompt.")
@@ -59,7 +60,7 @@ struct Generate: AsyncParsableCommand {
   func run() async throws {
     try check()
     try sampling.check()
-    let session = try Session(model, noise, raw: raw)
+    let session = try Session(model, noise, raw: raw, inputs: template.inputs(raw: raw))
     let work = Work(self, session, policy: try session.policy(adapter, noise), options: try options(session))
     if let prompts {
       let file = try RecordFile<PromptRecord>(prompts, skippingBad: skipBad)

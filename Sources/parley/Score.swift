@@ -17,6 +17,7 @@ struct Score: AsyncParsableCommand {
       """)
 
   @OptionGroup var model: ModelOptions
+  @OptionGroup var template: TemplateOptions
   @OptionGroup var noise: NoiseOptions
 
   @Option(help: "JSON lines to score.")
@@ -76,7 +77,7 @@ struct Score: AsyncParsableCommand {
 
   func run() async throws {
     try check()
-    let session = try Session(model, noise, raw: raw)
+    let session = try Session(model, noise, raw: raw, inputs: template.inputs(raw: raw))
     let scorer = try recordScorer(session)
     guard let data else {
       let records = text.map(ScoreRecord.init(text:))

@@ -16,15 +16,24 @@ struct Session {
   let encoder: PromptEncoder
   var tokenizer: Tokenizer { encoder.tokenizer }
 
-  /// - Parameter raw: prompts are taken as they are, even when the model has a chat template.
-  init(_ options: ModelOptions, _ noise: NoiseOptions, raw: Bool = false) throws {
+  /// - Parameters:
+  ///   - raw: prompts are taken as they are, even when the model has a chat template.
+  ///   - inputs: what the template gets where a record does not say otherwise.
+  init(_ options: ModelOptions, _ noise: NoiseOptions, raw: Bool = false, inputs: TemplateInputs = TemplateInputs())
+    throws
+  {
     try options.check()
     let kernels = try Self.kernels(threads: options.threads)
     file = try GGUFFile.open(options.path)
     model = try LlamaModel(file, precision: options.precision, kv: options.kv, kernels: kernels, context: options.ctx)
+    let template = try ChatTemplate.inFile(file.metadata)
+    if template == nil && inputs != TemplateInputs() {
+      throw Failure(
+        .badData, "The model '\(options.path)' has no chat template. Leave out --tools and --template-var.")
+    }
     encoder = PromptEncoder(
-      tokenizer: try Tokenizer(file.metadata, forcing: options.splitting.pre),
-      template: try ChatTemplate.inFile(file.metadata), raw: raw)
+      tokenizer: try Tokenizer(file.metadata, forcing: options.splitting.pre), template: template, raw: raw,
+      inputs: inputs)
     if noise.verbose { note(Self.description(of: model, path: options.path)) }
   }
 

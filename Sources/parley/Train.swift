@@ -21,6 +21,7 @@ struct Train: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var settings: TrainingSettings
+  @OptionGroup var template: TemplateOptions
   @OptionGroup var noise: NoiseOptions
 
   @Option(
@@ -58,7 +59,7 @@ struct Train: ParsableCommand {
     if !resume && !plan && FileManager.default.fileExists(atPath: out + "/metrics.jsonl") {
       throw RunError.folderExists(out)
     }
-    let session = try Session(model, noise, raw: raw)
+    let session = try Session(model, noise, raw: raw, inputs: template.inputs(raw: raw))
     let program = ResidentMemory.bytes
     let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
     let options = TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true)

@@ -31,6 +31,45 @@ struct GenerateTests {
     "--xtc-threshold", "0.01", "--mirostat", "--mirostat-ent", "4", "--stop", "e",
   ]
 
+  // MARK: The template
+
+  @Test func toolsAndVariablesAreCheckedFirst() throws {
+    let shop = try Workshop()
+    let bad = try shop.file("tools.json", "{}")
+    let good = try shop.file("good.json", "[]")
+    let generate = ["generate", shop.model, "--prompt", "x", "--quiet"]
+    try expect(65, generate + ["--tools", bad], says: ["tools.json", "list of tools"])
+    try expect(65, generate + ["--template-var", "messages=1"], says: ["'messages'"])
+    try expect(64, generate + ["--template-var", "=1"], says: ["name=value"])
+    try expect(64, generate + ["--raw", "--tools", good], says: ["--raw"])
+    let plain = try Workshop { $0.chatTemplate = nil }
+    try expect(
+      65, ["generate", plain.model, "--prompt", "x", "--quiet", "--tools", good], says: ["no chat template"])
+  }
+
+  @Test func aRecordsToolsReplaceThoseOfTheCommand() throws {
+    let shop = try Workshop {
+      $0.chatTemplate = "{{ tools | map(attribute='n') | join }}{{ mood }}{{ messages[0].content }}"
+    }
+    let prompts = try shop.file(
+      "p.jsonl",
+      """
+      {"prompt":"x"}
+      {"prompt":"x","tools":[{"n":"cd"}],"chat_template_kwargs":{"mood":""}}
+      """)
+    let tools = try shop.file("t.json", #"[{"n":"a"},{"n":"b"}]"#)
+    let records = try run([
+      "generate", shop.model, "--prompts", prompts, "--tools", tools, "--template-var", "mood=!", "--max-tokens", "1",
+      "--quiet",
+    ]).objects()
+    let plain = try Workshop { $0.chatTemplate = nil }
+    for (record, text) in zip(records, ["ab!x", "cdx"]) {
+      let ids = try run(["tokenize", plain.model, "--text", text, "--ids"]).output.split(separator: " ")
+      let prompt = try #require(record["prompt_ids"] as? [Int])
+      #expect(prompt.suffix(ids.count).map(String.init) == ids.map { $0.filter(\.isNumber) }, "\(text)")
+    }
+  }
+
   // MARK: Invariance
 
   @Test(arguments: [[], chain])

@@ -35,6 +35,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
     memory: 1.5GiB
     seed: 18446744073709551615
     raw: true
+    pre: llama3
     """)
   var want = RunConfig()
   want.model = "weights/model.gguf"
@@ -60,6 +61,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   want.memory = 3 << 29
   want.seed = .max
   want.raw = true
+  want.preTokenizer = .llama3
   #expect(config == want)
 }
 
@@ -165,6 +167,7 @@ private let chain: [(name: String, values: [String])] = [
   ("rounds", "0"), ("rounds", "two"), ("rounds", "1.5"), ("samples", "1"), ("eta", "0"), ("eta", "-1"), ("eta", ".nan"),
   ("eta", "1/0"), ("ratio", "1.1"), ("ratio", "1/3/4"), ("loss", "kto"), ("pairs", "best"), ("schedule", "cos"),
   ("warmup", "1.5"), ("warmup", "-0.1"), ("top-p", "1.01"), ("memory", "16GB"), ("memory", "-1GiB"), ("raw", "yes"),
+  ("pre", "none"),
   ("samplers", "top_k;top_q"), ("logit-bias", "15"), ("logit-bias", "x=1"), ("repeat-last-n", "-2"), ("parallel", "0"),
   ("seed", "-1"), ("precision", "bf16"), ("tau", "x"), ("model", "[a, b]"),
 ])

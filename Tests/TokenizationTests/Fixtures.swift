@@ -21,7 +21,7 @@ enum Fixture {
 
   static func read<Content: Decodable>(_ name: String, as type: Content.Type = Content.self) throws -> Content {
     let url = root.appendingPathComponent("Tests/Fixtures/\(name)")
-    return try JSONDecoder().decode(type, from: Data(contentsOf: url))
+    return try JSONLines.decode(type, from: Data(contentsOf: url))
   }
 
   /// The 256 characters of the byte alphabet, written out once more and differently from the product.

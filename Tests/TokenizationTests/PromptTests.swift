@@ -55,6 +55,24 @@ struct PromptTests {
     #expect(try Self.encoder(nil).prompt(.text("")) == [Self.bos])
   }
 
+  @Test func toolsAndVariablesReachTheTemplate() throws {
+    let source = "{{ (tools or []) | map(attribute='n') | join }}{{ kind | default('?') }}{{ messages[-1].name }}"
+    let turn = try JSONLines.decode(ChatMessage.self, from: Data(#"{"role":"user","content":"","name":"N"}"#.utf8))
+    var usual = TemplateInputs(tools: [.object(["n": .string("a")])])
+    try usual.setVariable("kind", "true")
+    let encoder = PromptEncoder(
+      tokenizer: try Self.tokenizer(addsBOS: false),
+      template: try ChatTemplate(source: source, bosToken: "", eosToken: ""), raw: false, inputs: usual)
+    func text(_ fields: [String: JSONValue]) throws -> String {
+      let ids = try encoder.prompt(.messages([turn]), TemplateInputs(fields))
+      return encoder.tokenizer.decode(ids, skipSpecial: false)
+    }
+    #expect(try text([:]) == "aTrueN")
+    #expect(try text(["tools": .string(#"[{"n":"b"},{"n":"c"}]"#)]) == "bcTrueN")
+    #expect(try text(["tools": .array([]), "chat_template_kwargs": .object(["kind": .string("k")])]) == "kN")
+    #expect(throws: TemplateInputsError.reserved("messages")) { try usual.setVariable("messages", "[]") }
+  }
+
   @Test func textBecomesOneUserTurn() throws {
     let encoder = try Self.encoder()
     let wanted: [TokenID] =

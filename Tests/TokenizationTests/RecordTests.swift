@@ -14,6 +14,49 @@ private func roundTrip<Record: Codable>(_: Record.Type, _ line: String) throws -
   ] { #expect(try roundTrip(PromptRecord.self, line) == line) }
 }
 
+@Test func turnsToolsAndUnknownObjectsKeepTheirOrder() throws {
+  let line =
+    #"{"chat_template_kwargs":{"z":1.0,"a":[null,false,-0.5,1e+30]},"meta":{"b":{"y":1,"x":2},"a":"\u001f\"\\/\n"},"prompt":[{"role":"user","name":"Zoë","content":"c"},{"role":"assistant","content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":{"unit":"C","city":"Rom"}},"id":"1"}]},{"tool_call_id":"1","role":"tool","content":"21"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"required":["city"],"properties":{"unit":{},"city":{}}}}}]}"#
+  #expect(try roundTrip(PromptRecord.self, line) == line)
+  let pair = #"{"chosen":"c","prompt":"p","rejected":"r","tools":[{"b":1,"a":2}]}"#
+  #expect(try roundTrip(PairRecord.self, pair) == pair)
+  // Python's rule for a name that comes twice; Foundation agrees.
+  #expect(
+    try roundTrip(PromptRecord.self, #"{"prompt":"p","m":{"a":1,"b":2,"a":3}}"#) == #"{"m":{"a":3,"b":2},"prompt":"p"}"#
+  )
+}
+
+@Test func textIsReadAsItIsWritten() throws {
+  let line = #"{"m":"\u00e9\ud83d\ude42 \/ \t","n":[18446744073709551615,-9223372036854775808,0.0,-1E-2],"prompt":"p"}"#
+  let record = try JSONLines.parse(PromptRecord.self, Data(line.utf8), file: "t")[0]
+  #expect(record.extra["m"] == .string("é🙂 / \t"))
+  #expect(record.extra["n"] == .array([.unsigned(.max), .integer(.min), .number(0), .number(-0.01)]))
+}
+
+@Test func whatTemplatesCannotTakeIsNamed() throws {
+  for (bad, reason) in [
+    (#""tools":{"a":1}"#, "field 'tools': 'tools' must be a list of tools in JSON, or the text of such a list"),
+    (#""tools":"{}""#, "field 'tools': 'tools' must be a list of tools in JSON, or the text of such a list"),
+    (
+      #""chat_template_kwargs":[1]"#,
+      "field 'chat_template_kwargs': 'chat_template_kwargs' must be a JSON object with the template's variables"
+    ),
+    (
+      #""chat_template_kwargs":{"messages":[]}"#,
+      "field 'chat_template_kwargs': the template variable 'messages' is set by the program and cannot be given"
+    ),
+  ] {
+    #expect(throws: RecordError.badLine(file: "f", line: 1, reason: reason)) {
+      try JSONLines.parse(PromptRecord.self, Data(#"{"prompt":"p",\#(bad)}"#.utf8), file: "f")
+    }
+  }
+  for turn in [#"{"role":"assistant","content":null}"#, #"{"content":"x"}"#, #"{"role":"user","content":3}"#] {
+    #expect(throws: RecordError.self) {
+      try JSONLines.parse(PromptRecord.self, Data(#"{"prompt":[\#(turn)]}"#.utf8), file: "f")
+    }
+  }
+}
+
 @Test func responsesKeepUnknownFields() throws {
   let line =
     #"{"id":3,"mine":{"a":[]},"prompt":"p","prompt_ids":[1,5],"responses":[{"finish":"length","judge":0.5,"logp":-1.5,"logps":[-1,-0.5],"text":"t","token_ids":[4,9]}],"z":"w"}"#
@@ -38,7 +81,7 @@ private func roundTrip<Record: Codable>(_: Record.Type, _ line: String) throws -
   let turns = #"{"role":"user","content":"p"},{"role":"assistant","content":"c"}"#
   #expect(
     try roundTrip(ExampleRecord.self, #"{"messages":[\#(turns)]}"#)
-      == #"{"chosen":[{"content":"c","role":"assistant"}],"prompt":[{"content":"p","role":"user"}]}"#)
+      == #"{"chosen":[{"role":"assistant","content":"c"}],"prompt":[{"role":"user","content":"p"}]}"#)
   for (bad, says) in [
     (#"{"prompt":"p"}"#, "field 'chosen': there must be one answer, as chosen, response or completion, not 0"),
     (

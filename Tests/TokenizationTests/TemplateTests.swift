@@ -27,16 +27,17 @@ struct TemplateTests {
     let snippetMessages: [ChatMessage]
     let snippets: [Snippet]
 
-    var moment: Date {
-      let parts = DateComponents(
-        year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
-      return Calendar(identifier: .gregorian).date(from: parts) ?? .distantPast
-    }
-
     func render(_ source: String, _ messages: [ChatMessage], _ generation: Bool) throws -> String {
       try ChatTemplate(source: source, bosToken: bos, eosToken: eos)
-        .render(messages, addGenerationPrompt: generation, date: moment)
+        .render(messages, addGenerationPrompt: generation, date: TemplateTests.moment(date))
     }
+  }
+
+  /// Year to second, in the time zone of this machine.
+  static func moment(_ date: [Int]) -> Date {
+    let parts = DateComponents(
+      year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
+    return Calendar(identifier: .gregorian).date(from: parts) ?? .distantPast
   }
 
   /// Compares text and refusal; a refusal must be a `TemplateError`.
@@ -74,7 +75,8 @@ struct TemplateTests {
     #expect(template.bosToken == "<|im_start|>" && template.eosToken == "<|im_end|>")
     for item in content.templates[0].renders {
       #expect(
-        try template.render(item.messages, addGenerationPrompt: item.generation, date: content.moment) == item.text)
+        try template.render(item.messages, addGenerationPrompt: item.generation, date: Self.moment(content.date))
+          == item.text)
     }
   }
 

@@ -51,7 +51,7 @@ public struct ExampleRecord: Codable, Hashable, Sendable {
     chosenIDs =
       try container.decodeIfPresent([UInt32].self, forKey: .chosenIDs)
       ?? container.decodeIfPresent([UInt32].self, forKey: .responseIDs)
-    extra = try decoder.unknownFields(besides: CodingKeys.self)
+    extra = try decoder.otherFields(besides: CodingKeys.self)
   }
 
   public func encode(to encoder: any Encoder) throws {

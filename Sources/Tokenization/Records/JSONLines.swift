@@ -32,15 +32,21 @@ public enum JSONLines {
     _: Record.Type, _ data: Data, file: String, number first: Int = 1
   ) throws(RecordError) -> [Record] {
     var records: [Record] = []
-    let decoder = JSONDecoder()
     for (number, line) in filledLines(data) {
       do {
-        records.append(try decoder.decode(Record.self, from: line))
+        records.append(try decode(Record.self, from: line))
       } catch {
         throw .badLine(file: file, line: first - 1 + number, reason: reason(error))
       }
     }
     return records
+  }
+
+  /// One record; objects this program does not know keep the order of their fields.
+  public static func decode<Record: Decodable>(_: Record.Type, from line: Data) throws -> Record {
+    let decoder = JSONDecoder()
+    if let key = CodingUserInfoKey.wholeJSON { decoder.userInfo[key] = JSONParser.parse(line) }
+    return try decoder.decode(Record.self, from: line)
   }
 
   /// The lines that hold records, and where in the file each stands, from 1.
@@ -50,8 +56,8 @@ public enum JSONLines {
       .map { ($0 + 1, $1) }
   }
 
-  /// Replaces a file by these records, whole or not at all. Keys are sorted, so equal records give equal bytes; numbers
-  /// are the shortest that read back to the same bits.
+  /// Replaces a file by these records, whole or not at all. Keys are sorted, so equal records give equal bytes, but for
+  /// turns and objects that were read, which keep their order; numbers are the shortest that read back to the same bits.
   public static func write(_ records: [some Encodable], to path: String) throws {
     var data = Data()
     for (index, record) in records.enumerated() {
@@ -69,9 +75,7 @@ public enum JSONLines {
 
   /// One record without a line end.
   public static func text(_ record: some Encodable) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(record), as: UTF8.self)
+    try JSONText.of(record)
   }
 
   /// What is wrong, in a few words that fit into a sentence.

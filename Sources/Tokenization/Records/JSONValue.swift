@@ -10,9 +10,16 @@ public enum JSONValue: Codable, Hashable, Sendable {
   case number(Double)
   case string(String)
   case array([JSONValue])
-  case object([String: JSONValue])
+  case object(JSONObject)
 
+  /// Fields keep their order when the decoder knows the text it reads, as that of `JSONLines` does; else they are sorted.
   public init(from decoder: any Decoder) throws {
+    if let root = CodingUserInfoKey.wholeJSON.flatMap({ decoder.userInfo[$0] }) as? JSONValue,
+      let part = root.part(at: decoder.codingPath)
+    {
+      self = part
+      return
+    }
     let container = try decoder.singleValueContainer()
     if container.decodeNil() {
       self = .null
@@ -29,11 +36,29 @@ public enum JSONValue: Codable, Hashable, Sendable {
     } else if let value = try? container.decode([JSONValue].self) {
       self = .array(value)
     } else {
-      self = .object(try container.decode([String: JSONValue].self))
+      let fields = try container.decode([String: JSONValue].self)
+      self = .object(JSONObject(fields.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }))
     }
   }
 
+  private func part(at path: [any CodingKey]) -> JSONValue? {
+    var part = self
+    for key in path {
+      switch part {
+      case .object(let object):
+        guard let field = object[key.stringValue] else { return nil }
+        part = field
+      case .array(let items):
+        guard let index = key.intValue, items.indices.contains(index) else { return nil }
+        part = items[index]
+      default: return nil
+      }
+    }
+    return part
+  }
+
   public func encode(to encoder: any Encoder) throws {
+    if let tree = encoder as? JSONTreeEncoder { return tree.put(self) }
     var container = encoder.singleValueContainer()
     switch self {
     case .null: try container.encodeNil()
@@ -43,9 +68,14 @@ public enum JSONValue: Codable, Hashable, Sendable {
     case .number(let value): try container.encode(value)
     case .string(let value): try container.encode(value)
     case .array(let value): try container.encode(value)
-    case .object(let value): try container.encode(value)
+    case .object(let value): try container.encode(Dictionary(value.fields.map { ($0.name, $0.value) }) { $1 })
     }
   }
+}
+
+extension CodingUserInfoKey {
+  /// The value a decoder works on, from its root.
+  static let wholeJSON = CodingUserInfoKey(rawValue: "parley.wholeJSON")
 }
 
 /// A coding key made from any text.

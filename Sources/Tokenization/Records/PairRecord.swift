@@ -80,7 +80,7 @@ public struct PairRecord: Codable, Hashable, Sendable {
     lastRejectedLogps = try container.decodeIfPresent(Double.self, forKey: .lastRejectedLogps)
     referenceFingerprint = try container.decodeIfPresent(String.self, forKey: .referenceFingerprint)
     lastFingerprint = try container.decodeIfPresent(String.self, forKey: .lastFingerprint)
-    extra = try decoder.unknownFields(besides: CodingKeys.self)
+    extra = try decoder.otherFields(besides: CodingKeys.self)
   }
 
   public func encode(to encoder: any Encoder) throws {

@@ -52,7 +52,7 @@ public struct PromptRecord: Codable, Hashable, Sendable {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     id = try container.decodeIfPresent(JSONValue.self, forKey: .id)
     prompt = try container.decode(Content.self, forKey: .prompt)
-    extra = try decoder.unknownFields(besides: CodingKeys.self)
+    extra = try decoder.otherFields(besides: CodingKeys.self)
   }
 
   public func encode(to encoder: any Encoder) throws {

@@ -142,6 +142,7 @@ extension Evaluator {
       guard let start = text.ranges(ofBytes: try needed(0), limit: 1).first?.lowerBound else { return .int(-1) }
       return .int(String(decoding: Array(text.utf8)[..<start], as: UTF8.self).unicodeScalars.count)
     case "count": return .int(text.ranges(ofBytes: try needed(0)).count)
+    case "format": return .string(try formatted(text, arguments))
     case "join":
       let parts = try items(of: arguments.value(0, "iterable") ?? .undefined("the argument of join"))
       return .string(try joined(parts, by: text))
@@ -158,6 +159,37 @@ extension Evaluator {
     let (grown, overflow) = (parts.count - 1).multipliedReportingOverflow(by: new.utf8.count)
     try chargeText(bytes: overflow ? Self.textLimit + 1 : max(text.utf8.count, grown))
     return parts.joined(separator: new)
+  }
+
+  /// Python's `str.format` with fields that are empty, a position or a name.
+  private func formatted(_ text: String, _ arguments: CallArguments) throws(TemplateError) -> String {
+    var result = ""
+    var next = 0
+    var rest = text.unicodeScalars[...]
+    while let scalar = rest.popFirst() {
+      if scalar == "{" || scalar == "}", rest.first == scalar {
+        rest.removeFirst()
+        result.unicodeScalars.append(scalar)
+      } else if scalar == "{", let end = rest.firstIndex(of: "}") {
+        let field = String(rest[..<end])
+        rest = rest[rest.index(after: end)...]
+        guard field.unicodeScalars.allSatisfy({ $0 == "_" || $0.properties.isAlphabetic || ("0"..."9").contains($0) })
+        else {
+          throw .unsupported(line: current.line, construct: "the field '{\(field)}' of '.format()'")
+        }
+        let position = field.isEmpty ? next : Int(field)
+        if field.isEmpty { next += 1 }
+        let given = position.map { arguments.positional.indices.contains($0) ? arguments.positional[$0] : nil }
+        guard let value = given ?? arguments[field] else { throw failure("'.format()' has nothing for '{\(field)}'") }
+        result += try self.text(of: value)
+      } else if scalar == "{" || scalar == "}" {
+        throw failure("'.format()' found a single '\(scalar)'")
+      } else {
+        result.unicodeScalars.append(scalar)
+      }
+    }
+    try chargeText(bytes: result.utf8.count)
+    return result
   }
 
   func joined(_ parts: [Value], by separator: String) throws(TemplateError) -> String {

@@ -259,6 +259,11 @@ final class Evaluator {
   func evaluateArguments(_ arguments: Arguments) throws(TemplateError) -> CallArguments {
     var result = CallArguments(positional: try evaluateAll(arguments.positional), named: [])
     for (name, value) in arguments.named { result.named.append((name, try evaluate(value))) }
+    if let list = arguments.unpackedList { result.positional += try items(of: evaluate(list)) }
+    if let mapping = arguments.unpackedMapping {
+      guard case .dict(let dict) = try evaluate(mapping) else { throw failure("'**' needs a mapping") }
+      result.named += dict.entries.map { ($0.key, $0.value) }
+    }
     return result
   }
 

@@ -5,11 +5,13 @@ extension Parser {
   /// - Parameter conditional: `a if b else c` is read as one expression; off after `for … in`, where `if` filters.
   mutating func expression(conditional: Bool = true) throws(TemplateError) -> Expression {
     try countOperator()
+    let unknownBefore = unknown
     return try nested("an expression") { p throws(TemplateError) in
       var value = try p.or()
       while conditional, p.skip(word: "if") {
         let condition = try p.or()
         value = .conditional(value, if: condition, else: p.skip(word: "else") ? try p.expression() : nil)
+        p.unknown = unknownBefore
       }
       return value
     }
@@ -138,13 +140,17 @@ extension Parser {
   private mutating func filterOrTest(on value: Expression) throws(TemplateError) -> Expression? {
     if skip(symbol: "|") {
       let name = try expectName(in: "a filter")
-      guard Filters.names.contains(name) else { throw .unsupported(line: line, construct: "the filter '\(name)'") }
+      if !Filters.names.contains(name) {
+        unknown = unknown ?? .unsupported(line: line, construct: Filters.construct(name))
+      }
       return .filter(value, name, token == .symbol("(") ? try arguments() : Arguments())
     }
     guard skip(word: "is") else { return nil }
     let negated = skip(word: "not")
     let name = try testName()
-    guard Predicates.names.contains(name) else { throw .unsupported(line: line, construct: "the test '\(name)'") }
+    if !Predicates.names.contains(name) {
+      unknown = unknown ?? .unsupported(line: line, construct: Predicates.construct(name))
+    }
     var given: [Expression] = []
     if token == .symbol("(") {
       given = try arguments().positional
@@ -204,16 +210,29 @@ extension Parser {
     try expect(.symbol("("), in: "a call")
     var result = Arguments()
     while !skip(symbol: ")") {
-      if !result.positional.isEmpty || !result.named.isEmpty { try expect(.symbol(","), in: "a call") }
+      if !result.isEmpty { try expect(.symbol(","), in: "a call") }
       if skip(symbol: ")") { break }
       if token == .symbol("*") || token == .symbol("**") {
-        throw .unsupported(line: line, construct: "unpacking arguments with \(token.shown)")
+        let isList = token == .symbol("*")
+        guard result.unpackedMapping == nil, !isList || result.unpackedList == nil else {
+          throw .syntax(line: line, construct: "a call", problem: "\(token.shown) is in the wrong place")
+        }
+        skip()
+        if isList { result.unpackedList = try expression() } else { result.unpackedMapping = try expression() }
+        continue
+      }
+      guard result.unpackedMapping == nil else {
+        throw .syntax(line: line, construct: "a call", problem: "nothing may follow '**'")
       }
       if case .name(let name) = token, following == .symbol("=") {
         skip()
         skip()
         result.named.append((name, try expression()))
       } else {
+        guard result.named.isEmpty, result.unpackedList == nil else {
+          throw .syntax(
+            line: line, construct: "a call", problem: "an argument without a name follows one with a name or '*'")
+        }
         result.positional.append(try expression())
       }
     }

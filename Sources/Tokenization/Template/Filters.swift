@@ -1,11 +1,11 @@
 /// The filters of the subset, `value | name(arguments)`.
 
 enum Filters {
-  static let names: Set<String> = [
+  static let names: Set<String> = Set([
     "trim", "tojson", "length", "count", "upper", "lower", "capitalize", "title", "replace", "join", "first", "last",
     "default", "d", "list", "string", "int", "float", "abs", "items", "reverse", "map", "select", "reject",
     "selectattr", "rejectattr", "indent", "safe",
-  ]
+  ]).union(Ordering.names)
 
   static func apply(
     _ name: String, to value: Value, _ arguments: CallArguments, _ run: Evaluator
@@ -16,14 +16,14 @@ enum Filters {
       if case .undefined = value { return arguments.value(0, "default_value") ?? .string("") }
       return useFalse && !value.isTrue ? arguments.value(0, "default_value") ?? .string("") : value
     case "length", "count": return .int(try length(of: value, run))
-    case "tojson": return .string(try run.json(value, indent: arguments.value(0, "indent")?.integer))
+    case "tojson": return .string(try run.json(value, JSONStyle(arguments, run)))
     case "first": return try run.items(of: value).first ?? .undefined("the first item")
     case "last": return try run.items(of: value).last ?? .undefined("the last item")
     case "list": return try run.makeList(run.items(of: value))
     case "join":
       var parts = try run.items(of: value)
-      if case .string(let name)? = arguments.value(1, "attribute") {
-        parts = try mapped(parts) { part throws(TemplateError) in try run.attribute(name, of: part) }
+      if case .string(let path)? = arguments.value(1, "attribute") {
+        parts = try mapped(parts) { part throws(TemplateError) in try run.part(path, of: part) }
       }
       return .string(try run.joined(parts, by: run.text(of: arguments.value(0, "d") ?? .string(""))))
     case "reverse":
@@ -38,9 +38,13 @@ enum Filters {
     case "int", "float", "abs": return try number(name, value, arguments, run)
     case "map", "select", "reject", "selectattr", "rejectattr": return try walk(name, value, arguments, run)
     case "string", "safe": return .string(try run.text(of: value))
+    case let name where Ordering.names.contains(name): return try Ordering.apply(name, to: value, arguments, run)
+    case let name where !names.contains(name): throw .unsupported(line: run.current.line, construct: construct(name))
     default: return .string(try text(name, run.text(of: value), arguments, run))
     }
   }
+
+  static func construct(_ name: String) -> String { "the filter '\(name)'" }
 
   private static func mapped(
     _ items: [Value], _ change: (Value) throws(TemplateError) -> Value
@@ -55,7 +59,7 @@ enum Filters {
     case .string(let text):
       try run.charge(text.utf8.count / 16 + 1)
       return text.unicodeScalars.count
-    case .list(let list): return list.items.count
+    case .list(let list) where !list.isLazy: return list.items.count
     case .dict(let dict): return dict.entries.count
     case .undefined: return 0
     default: throw run.failure("\(value.typeName) has no length")
@@ -128,13 +132,10 @@ enum Filters {
     _ name: String, _ value: Value, _ arguments: CallArguments, _ run: Evaluator
   ) throws(TemplateError) -> Value {
     let items = value.isTrue ? try run.items(of: value) : []
-    if name == "map", case .string(let attribute)? = arguments["attribute"] {
-      return try run.makeList(
-        mapped(items) { item throws(TemplateError) in
-          let found = try run.attribute(attribute, of: item)
-          if case .undefined = found { return arguments["default"] ?? found }
-          return found
-        })
+    if name == "map", case .string(let path)? = arguments["attribute"] {
+      return try lazy(
+        mapped(items) { item throws(TemplateError) in try run.part(path, of: item, default: arguments["default"]) }, run
+      )
     }
     var rest = arguments
     func next() throws(TemplateError) -> String? {
@@ -144,22 +145,27 @@ enum Filters {
     }
     if name == "map" {
       guard let filter = try next(), names.contains(filter) else { throw run.failure("map needs the name of a filter") }
-      return try run.makeList(mapped(items) { item throws(TemplateError) in try apply(filter, to: item, rest, run) })
+      return try lazy(mapped(items) { item throws(TemplateError) in try apply(filter, to: item, rest, run) }, run)
     }
     let attribute = name.hasSuffix("attr") ? try next() : nil
     let predicate = try next()
     if let predicate, !Predicates.names.contains(predicate) {
-      throw .unsupported(line: run.current.line, construct: "the test '\(predicate)'")
+      throw .unsupported(line: run.current.line, construct: Predicates.construct(predicate))
     }
     var kept: [Value] = []
     for item in items {
-      let subject = try attribute.map { name throws(TemplateError) in try run.attribute(name, of: item) } ?? item
+      let subject = try attribute.map { path throws(TemplateError) in try run.part(path, of: item) } ?? item
       let holds = try predicate.map { test throws(TemplateError) in
         try Predicates.holds(test, subject, rest.positional, run)
       }
       if (holds ?? subject.isTrue) == name.hasPrefix("select") { kept.append(item) }
     }
-    return try run.makeList(kept)
+    return try lazy(kept, run)
+  }
+
+  private static func lazy(_ items: [Value], _ run: Evaluator) throws(TemplateError) -> Value {
+    guard case .list(let list) = try run.makeList(items) else { return .none }
+    return .list(Value.List(list.items, isLazy: true))
   }
 }
 

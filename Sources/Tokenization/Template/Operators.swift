@@ -98,7 +98,7 @@ extension Evaluator {
     }
   }
 
-  private func isLess(_ left: Value, _ right: Value) throws(TemplateError) -> Bool {
+  func isLess(_ left: Value, _ right: Value) throws(TemplateError) -> Bool {
     if let a = left.number, let b = right.number { return a < b }
     if case .string(let a) = left, case .string(let b) = right { return a.utf8.lexicographicallyPrecedes(b.utf8) }
     throw failure("\(left.typeName) and \(right.typeName) have no order")
@@ -139,6 +139,16 @@ extension Evaluator {
     }
   }
 
+  /// What a path such as `function.name` or `0.text` leads to, for filters that take one.
+  func part(_ path: String, of value: Value, default standard: Value? = nil) throws(TemplateError) -> Value {
+    var value = value
+    for step in path.split(on: ".") {
+      value = try item(Int(step).map(Value.int) ?? .string(step), of: value)
+      if let standard, case .undefined = value { value = standard }
+    }
+    return value
+  }
+
   func attribute(_ name: String, of value: Value) throws(TemplateError) -> Value {
     switch value {
     case .dict(let dict): return dict[name] ?? .undefined(name)
@@ -154,7 +164,7 @@ extension Evaluator {
     if case .undefined(let base) = value { throw failure("'\(base)' is undefined, so it has no items") }
     guard let position = index.integer else { return .undefined("the item \(index.typeName)") }
     switch value {
-    case .list(let list):
+    case .list(let list) where !list.isLazy:
       let at = position < 0 ? position + list.items.count : position
       return list.items.indices.contains(at) ? list.items[at] : .undefined("item \(position)")
     case .string(let text):
@@ -175,7 +185,7 @@ extension Evaluator {
       return .string(String(String.UnicodeScalarView(kept)))
     }
     if case .undefined(let name) = value { throw failure("'\(name)' is undefined, so it has no items") }
-    guard case .list(let list) = value else { throw failure("\(value.typeName) cannot be sliced") }
+    guard case .list(let list) = value, !list.isLazy else { throw failure("\(value.typeName) cannot be sliced") }
     return try makeList(indices(list.items.count, from, to, step ?? 1).map { list.items[$0] })
   }
 

@@ -13,6 +13,10 @@ struct Parser {
   private var operators = 0
   /// Loops around the statement being read; `break` needs one.
   private var loops = 0
+  /// The first filter or test in the expressions just read that is not known.
+  var unknown: TemplateError?
+  /// Directly inside an `if`.
+  private var isSoft = false
 
   static func parse(_ source: String) throws(TemplateError) -> [Statement] {
     guard source.utf8.count <= sourceLimit else {
@@ -74,6 +78,24 @@ struct Parser {
     }
   }
 
+  /// Jinja refuses a template for filters and tests it does not know, but those directly inside an `if`, or in an
+  /// expression with `if`, only when they are reached; templates use that for filters which not all programs have.
+  private mutating func refuseUnknown() throws(TemplateError) {
+    if let unknown, !isSoft { throw unknown }
+    unknown = nil
+  }
+
+  private mutating func within<Result>(
+    soft: Bool, _ read: (inout Parser) throws(TemplateError) -> Result
+  ) throws(TemplateError) -> Result {
+    let outside = isSoft
+    isSoft = soft
+    defer { isSoft = outside }
+    let result = try read(&self)
+    try refuseUnknown()
+    return result
+  }
+
   // MARK: Statements
 
   /// Statements up to a tag named in `ends`, whose name has been read when this returns; with no ends, to the end.
@@ -90,6 +112,7 @@ struct Parser {
         skip()
         statements.append(Statement(line: line, kind: .output(try expression())))
         try expect(.outputEnd, in: "{{ … }}")
+        try refuseUnknown()
       case .tagBegin:
         if case .name(let name) = following, ends.contains(name) {
           skip()
@@ -97,6 +120,7 @@ struct Parser {
         }
         skip()
         try tag(line: line, into: &statements)
+        try refuseUnknown()
       default:
         guard ends.isEmpty else {
           throw .syntax(line: start, construct: construct, problem: "it is never closed")
@@ -112,13 +136,22 @@ struct Parser {
     switch name {
     case "if":
       statements.append(
-        Statement(line: line, kind: try nested(construct) { p throws(TemplateError) in try p.choose() }))
+        Statement(
+          line: line,
+          kind: try nested(construct) { p throws(TemplateError) in
+            try p.within(soft: true) { p throws(TemplateError) in try p.choose() }
+          }))
     case "for":
       statements.append(Statement(line: line, kind: try nested(construct) { p throws(TemplateError) in try p.loop() }))
     case "set":
       statements.append(Statement(line: line, kind: try nested(construct) { p throws(TemplateError) in try p.set() }))
     case "macro":
-      statements.append(Statement(line: line, kind: try nested(construct) { p throws(TemplateError) in try p.macro() }))
+      statements.append(
+        Statement(
+          line: line,
+          kind: try nested(construct) { p throws(TemplateError) in
+            try p.within(soft: false) { p throws(TemplateError) in try p.macro() }
+          }))
     case "break", "continue":
       guard loops > 0 else { throw .syntax(line: line, construct: construct, problem: "it is not inside a loop") }
       try expect(.tagEnd, in: construct)
@@ -166,6 +199,11 @@ struct Parser {
     let target = try target(in: "{% for %}")
     try expect(.name("in"), in: "{% for %}")
     let sequence = try expression(conditional: false)
+    try refuseUnknown()
+    return try within(soft: false) { p throws(TemplateError) in try p.loop(over: sequence, as: target) }
+  }
+
+  private mutating func loop(over sequence: Expression, as target: Target) throws(TemplateError) -> Statement.Kind {
     let filter = skip(word: "if") ? try expression() : nil
     if token == .name("recursive") { throw .unsupported(line: line, construct: "'recursive' in {% for %}") }
     try expect(.tagEnd, in: "{% for %}")
@@ -189,7 +227,7 @@ struct Parser {
       return .set(target, value)
     }
     try expect(.tagEnd, in: "{% set %}")
-    let inside = try body(until: ["endset"], of: "{% set %}")
+    let inside = try within(soft: false) { p throws(TemplateError) in try p.body(until: ["endset"], of: "{% set %}") }
     try endTag()
     return .setBlock(target, inside)
   }

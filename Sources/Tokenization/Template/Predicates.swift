@@ -12,6 +12,8 @@ enum Predicates {
     ">=": .greaterOrEqual, "ge": .greaterOrEqual, "in": .isIn,
   ]
 
+  static func construct(_ name: String) -> String { "the test '\(name)'" }
+
   static func takesArgument(_ name: String) -> Bool { comparisons[name] != nil || name == "divisibleby" }
 
   static func holds(
@@ -23,6 +25,7 @@ enum Predicates {
       guard let divisor = argument.integer, divisor != 0 else { throw run.failure("division by zero") }
       return try run.isEqual(run.binary(.modulo, value, .int(divisor)), .int(0))
     }
+    guard names.contains(name) else { throw .unsupported(line: run.current.line, construct: construct(name)) }
     switch (name, value) {
     case ("defined", .undefined): return false
     case ("defined", _): return true

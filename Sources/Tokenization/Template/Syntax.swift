@@ -26,6 +26,11 @@ indirect enum Expression: Sendable {
 struct Arguments: Sendable {
   var positional: [Expression] = []
   var named: [(name: String, value: Expression)] = []
+  /// `*list` and `**mapping`.
+  var unpackedList: Expression?
+  var unpackedMapping: Expression?
+
+  var isEmpty: Bool { positional.isEmpty && named.isEmpty && unpackedList == nil && unpackedMapping == nil }
 }
 
 enum BinaryOperator: String, Sendable {

@@ -29,6 +29,19 @@ enum Value: Sendable {
     }
   }
 
+  init(_ json: JSONValue) {
+    switch json {
+    case .null: self = .none
+    case .bool(let value): self = .bool(value)
+    case .integer(let value): self = .int(Int(value))
+    case .unsigned(let value): self = Int(exactly: value).map(Value.int) ?? .float(Double(value))
+    case .number(let value): self = .float(value)
+    case .string(let text): self = .string(text)
+    case .array(let items): self = .list(items.map(Value.init))
+    case .object(let object): self = .dict(Dict(object.fields.map { (key: $0.name, value: Value($0.value)) }))
+    }
+  }
+
   static func list(_ items: [Value]) -> Value { .list(List(items)) }
 
   var isTrue: Bool {
@@ -53,7 +66,7 @@ enum Value: Sendable {
     case .int: "an integer"
     case .float: "a float"
     case .string: "a string"
-    case .list: "a list"
+    case .list(let list): list.isLazy ? "a filter's result that is not made a list" : "a list"
     case .dict: "a mapping"
     case .namespace: "a namespace"
     case .loop: "a loop"
@@ -83,9 +96,12 @@ enum Value: Sendable {
   struct List: Sendable {
     let items: [Value]
     let nesting: Int
+    /// What Jinja makes as a generator (`map`, `select`, …): it can be walked, joined and made a list, not printed or measured.
+    let isLazy: Bool
 
-    init(_ items: [Value]) {
+    init(_ items: [Value], isLazy: Bool = false) {
       self.items = items
+      self.isLazy = isLazy
       nesting = 1 + (items.lazy.map(\.nesting).max() ?? 0)
     }
   }
@@ -94,6 +110,14 @@ enum Value: Sendable {
   struct Dict: Sendable {
     private(set) var entries: [(key: String, value: Value)] = []
     private(set) var nesting = 1
+
+    init() {}
+
+    /// - Parameter entries: no key comes twice.
+    init(_ entries: [(key: String, value: Value)]) {
+      self.entries = entries
+      nesting = 1 + (entries.lazy.map(\.value.nesting).max() ?? 0)
+    }
 
     subscript(_ key: String) -> Value? { entries.first { $0.key.isSame(as: key) }?.value }
 
