@@ -11,10 +11,10 @@ import Tensors
 /// A whole file as read-only memory. Whoever holds this object holds the mapping; the last one to let go unmaps it.
 ///
 /// The file must not be shortened meanwhile: the system ends a process that touches a page which is gone.
-final class MappedFile: @unchecked Sendable {
-  let bytes: UnsafeRawBufferPointer
+public final class MappedFile: @unchecked Sendable {
+  public let bytes: UnsafeRawBufferPointer
 
-  init(_ path: String) throws(FileError) {
+  public init(_ path: String) throws(FileError) {
     // Non-blocking, so that a pipe of that name cannot hold us up.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
