@@ -9,7 +9,7 @@ TESTING := $(RELEASE) --disable-testable-imports --disable-xctest
 PARLEY  := .build/release/parley
 MODEL   := weights/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: help setup build test test-slow test-vocabularies fuzz test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers peers-train bench-train what-fits install lint format arrows clean
+.PHONY: help setup build test test-slow test-vocabularies fuzz test-tensorboard test-neon test-sanitizers demo weights weights-large weights-synthetic bench peers bench-peers bench-rollouts peers-train bench-train what-fits install lint format arrows clean
 
 help:     ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ peers:    ## Build llama.cpp and ik_llama.cpp for this processor, into peers/ (m
 
 bench-peers: build weights-synthetic    ## Race them on the same files, append the table to LOG.md (hours; see tools/bench_peers.py --help)
 	@python3 tools/bench_peers.py --append LOG.md
+
+bench-rollouts: build weights    ## Measure sampling and scoring at scale, beside the peers of make peers, append the table to LOG.md (ten minutes a small model)
+	@python3 tools/bench_rollouts.py --append LOG.md
 
 peers-train:    ## Install torch for CPUs, transformers and PEFT into peers/train-venv
 	@test -x peers/train-venv/bin/python || python3 -m venv peers/train-venv

@@ -18,6 +18,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
   ],
   targets: [
     // C: block formats and arithmetic, one folder per instruction set.
@@ -38,7 +40,20 @@ let package = Package(
     .target(name: "Generation", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
     .target(name: "Scoring", dependencies: ["Llama", "Tokenization", "Tensors"], swiftSettings: strict),
     .target(name: "Training", dependencies: ["Llama", "Adapters", "Tensors"], swiftSettings: strict),
-    .target(name: "Oracles", dependencies: ["Tokenization", "Tensors"], swiftSettings: strict),
+    .target(
+      name: "Oracles",
+      dependencies: [
+        "Scoring", "Llama", "Tokenization", "GGUF", "Tensors",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ], swiftSettings: strict),
+    // Apart from Oracles, so that a library user does not build HTTP.
+    .target(
+      name: "OutsideOracles",
+      dependencies: [
+        "Oracles", "Tokenization", "Tensors",
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+      ], swiftSettings: strict),
     .target(
       name: "INPO",
       dependencies: [
@@ -55,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "parley",
       dependencies: [
-        "Evaluation", "INPO", "Oracles", "Training", "Generation", "Scoring", "Llama", "Adapters",
+        "Evaluation", "INPO", "OutsideOracles", "Oracles", "Training", "Generation", "Scoring", "Llama", "Adapters",
         "Tokenization", "GGUF", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
@@ -101,8 +116,13 @@ let package = Package(
       ],
       path: "Tests/TrainingTests", swiftSettings: strict),
     .testTarget(
-      name: "OraclesTests", dependencies: ["Oracles", "Tokenization", "Tensors"],
+      name: "OraclesTests",
+      dependencies: ["Oracles", "Scoring", "Llama", "Tokenization", "GGUF", "Tensors", "TestSupport"],
       path: "Tests/OraclesTests", swiftSettings: strict),
+    .testTarget(
+      name: "OutsideOraclesTests",
+      dependencies: ["OutsideOracles", "Oracles", "Tokenization", "Tensors", "TestSupport"],
+      path: "Tests/OutsideOraclesTests", exclude: ["preference_server.py"], swiftSettings: strict),
     .testTarget(
       name: "INPOTests",
       dependencies: [

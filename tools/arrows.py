@@ -24,6 +24,7 @@ FLOORS = [
     ["Llama"],
     ["Generation", "Scoring"],
     ["Training", "Oracles"],
+    ["OutsideOracles"],
     ["INPO", "Evaluation"],
     ["Serving"],
     ["parley"],

@@ -15,6 +15,13 @@ PACKAGES=(llama-cpp-python==0.3.36 ik-llama-cpp-python==0.1.5)
 FLAGS=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DGGML_OPENMP=ON -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF
   -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DBUILD_SHARED_LIBS=OFF -DCMAKE_CXX_FLAGS=-w -DCMAKE_C_FLAGS=-w)
 
+# This llama.cpp's tiles of AMX end in an illegal instruction when OpenMP's threads share a product (tried on Emerald Rapids, whose
+# tiles themselves work), so it runs with AVX-512 there.
+if [[ $(uname -m) == x86_64 ]]; then
+  NO_AMX="-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+  FLAGS+=("-DCMAKE_CXX_FLAGS=-w $NO_AMX" "-DCMAKE_C_FLAGS=-w $NO_AMX")
+fi
+
 mkdir -p "$PEERS/src" "$PEERS/bin"
 if [[ ! -x $PEERS/venv/bin/ninja ]]; then
   python3 -m venv "$PEERS/venv"

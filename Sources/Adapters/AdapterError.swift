@@ -29,7 +29,6 @@ public indirect enum AdapterError: Error, Equatable, Sendable, CustomStringConve
   // Wishes
   case unknownTarget(String, nearest: String)
   case tied(String)
-  case embedding(String)
   case badPattern(String, expects: String)
   case idlePattern(String)
   case heads(tensor: String, rows: Int, headDim: Int)
@@ -87,9 +86,6 @@ public indirect enum AdapterError: Error, Equatable, Sendable, CustomStringConve
     case .tied(let name):
       "'\(name)' cannot be adapted: this model uses one matrix as embedding and head, and no adapter file can tell the two "
         + "apart. Leave it out."
-    case .embedding(let name):
-      "'\(name)' cannot be adapted: rows of the embedding are looked up, not multiplied. Leave it out, or adapt 'output', the "
-        + "head."
     case .badPattern(let entry, let expects):
       "'\(entry)' is no entry of a pattern: write \(expects), such as attn_q=8 or blk.0.attn_q=8."
     case .idlePattern(let entry): "The pattern's entry '\(entry)' names no layer that is adapted: leave it out."

@@ -19,7 +19,8 @@ struct HuggingFaceFactors {
     let isTransposed: Bool
 
     static let peft = Spelling(
-      a: [".lora_A.weight", ".lora_A.default.weight"], b: [".lora_B.weight", ".lora_B.default.weight"],
+      a: [".lora_A.weight", ".lora_A.default.weight", ".lora_embedding_A"],
+      b: [".lora_B.weight", ".lora_B.default.weight", ".lora_embedding_B"],
       isTransposed: false)
     static let mlx = Spelling(a: [".lora_a"], b: [".lora_b"], isTransposed: true)
   }
@@ -39,12 +40,12 @@ struct HuggingFaceFactors {
   /// Every pair, with A `[R, in]`, B `[out, R]` and rows in the order of the model's file. No tensor is left over.
   /// - Throws: `AdapterError`, `SafetensorsError`.
   func pairs() throws -> [Pair] {
-    var found: [String: (a: String?, b: String?, path: String)] = [:]
+    var found: [String: (a: String?, b: String?, path: String, partner: String)] = [:]
     for tensor in tensors.names {
-      let (path, isA) = try part(tensor)
+      let (path, isA, partner) = try part(tensor)
       guard let (block, target) = LoRATarget.parse(hfPath: path) else { throw unknown(tensor, path) }
       let name = target.tensorName(block: block ?? 0)
-      var pair = found[name] ?? (nil, nil, path)
+      var pair = found[name] ?? (nil, nil, path, partner)
       guard (isA ? pair.a : pair.b) == nil else { throw AdapterError.twice(path: tensors.path, tensor: tensor) }
       if isA { pair.a = tensor } else { pair.b = tensor }
       found[name] = pair
@@ -55,7 +56,7 @@ struct HuggingFaceFactors {
       guard let a = pair.a, let b = pair.b else {
         throw AdapterError.lone(
           path: tensors.path, tensor: pair.path,
-          missing: pair.path + (pair.a == nil ? spelling.a[0] : spelling.b[0]))
+          missing: pair.partner)
       }
       return try read(name, pair.path, a: a, b: b, shapes[name])
     }
@@ -77,11 +78,12 @@ struct HuggingFaceFactors {
     return Pair(name: name, hfPath: path, a: a, b: fits ? try order.toGGUF(b, of: name) : b)
   }
 
-  /// The layer a tensor belongs to, in Hugging Face's spelling, and which factor it is.
-  private func part(_ tensor: String) throws(AdapterError) -> (path: String, isA: Bool) {
-    for (suffixes, isA) in [(spelling.a, true), (spelling.b, false)] {
-      if let suffix = suffixes.first(where: tensor.hasSuffix) {
-        return (Self.withoutWrappers(String(tensor.dropLast(suffix.count))), isA)
+  /// The layer a tensor belongs to, in Hugging Face's spelling, which factor it is, and what the other is called.
+  private func part(_ tensor: String) throws(AdapterError) -> (path: String, isA: Bool, partner: String) {
+    for (suffixes, partners, isA) in [(spelling.a, spelling.b, true), (spelling.b, spelling.a, false)] {
+      for (suffix, partner) in zip(suffixes, partners) where tensor.hasSuffix(suffix) {
+        let path = Self.withoutWrappers(String(tensor.dropLast(suffix.count)))
+        return (path, isA, path + partner)
       }
     }
     throw unknown(tensor, tensor)
@@ -101,7 +103,6 @@ struct HuggingFaceFactors {
     if tensor.contains("lora_magnitude_vector") || tensor.hasSuffix(".m") {
       return .unsupported(path: tensors.path, what: "DoRA ('\(tensor)')")
     }
-    if path.contains("embed_tokens") { return .embedding(tensor) }
     return .unknownTensor(path: tensors.path, name: tensor)
   }
 }

@@ -29,7 +29,7 @@ public typealias LoRAShape = (name: String, rows: Int, columns: Int)
 public struct LoRAAdapter: Sendable {
   public var architecture: String
   public var alpha: Float
-  /// By block, then in the order of `LoRATarget`; the head comes last.
+  /// By block, then in the order of `LoRATarget`; head and embedding come last.
   public private(set) var modules: [LoRAModule]
   /// What its file says about where it comes from.
   public var origin: LoRAOrigin
@@ -46,9 +46,10 @@ public struct LoRAAdapter: Sendable {
 
   private static func scale(_ alpha: Float, rank: Int) -> Float { alpha == 0 ? 1 : alpha / Float(rank) }
 
-  /// An adapter that changes nothing yet: A uniform in ±1/√in, B zero (PEFT's start).
+  /// An adapter that changes nothing yet: A uniform in ±1/√in, B zero (PEFT's start). Of an embedding it is A that is zero, and B
+  /// has variance 1: a token meets one column of A, and a column of small values would learn slowly.
   ///
-  /// Each A has its own stream, keyed by the seed and the weight's name, so it does not depend on the other targets.
+  /// Each has its own stream, keyed by the seed and the weight's name, so it does not depend on the other targets.
   ///
   /// - Throws: `idlePattern` for an entry of a pattern that names none of the shapes.
   public static func fresh(
@@ -77,9 +78,15 @@ public struct LoRAAdapter: Sendable {
   private static func freshModule(_ shape: LoRAShape, rank: Int, alpha: Float?, seed: UInt64) -> LoRAModule {
     precondition(rank > 0, "an adapter cannot have rank \(rank)")
     let stream = CounterRandom(seed: seed, CounterRandom.key(shape.name))
-    let bound = 1 / Double(shape.columns).squareRoot()
-    let a = (0..<(rank * shape.columns)).map { Float((2 * stream.uniform(UInt64($0)) - 1) * bound) }
-    return LoRAModule(name: shape.name, a: Matrix(rank, shape.columns, a), b: Matrix(shape.rows, rank), alpha: alpha)
+    func uniform(_ rows: Int, _ columns: Int, bound: Double) -> Matrix {
+      Matrix(rows, columns, (0..<(rows * columns)).map { Float((2 * stream.uniform(UInt64($0)) - 1) * bound) })
+    }
+    let isEmbedding = shape.name == LoRATarget.tokenEmbd.tensorName(block: 0)
+    let a =
+      isEmbedding
+      ? Matrix(rank, shape.columns) : uniform(rank, shape.columns, bound: 1 / Double(shape.columns).squareRoot())
+    let b = isEmbedding ? uniform(shape.rows, rank, bound: 3.0.squareRoot()) : Matrix(shape.rows, rank)
+    return LoRAModule(name: shape.name, a: a, b: b, alpha: alpha)
   }
 
   /// The same change with one alpha for all modules, as files have it. If they do not agree on one, what is left of a module's own
@@ -97,8 +104,12 @@ public struct LoRAAdapter: Sendable {
     return LoRAAdapter(architecture: architecture, alpha: shared, modules: folded, origin: origin)
   }
 
-  /// True for a fresh adapter: with every B zero the model is the base.
-  public var changesNothing: Bool { modules.allSatisfy { $0.b.buffer.span.allSatisfy { $0 == 0 } } }
+  /// True for a fresh adapter: with A or B zero the model is the base.
+  public var changesNothing: Bool {
+    modules.allSatisfy { module in
+      [module.b, module.a].contains { $0.buffer.span.allSatisfy { $0 == 0 } }
+    }
+  }
 
   /// The same values in memory of their own.
   public func copy() -> LoRAAdapter {

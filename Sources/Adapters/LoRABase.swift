@@ -11,7 +11,7 @@ public struct LoRABase: Sendable {
   public let pairs: RotaryPairs
   /// Every layer that an adapter can change.
   public let layers: [LoRAShape]
-  /// One matrix is embedding and head, so the head is not among the layers.
+  /// One matrix is embedding and head, so neither is among the layers.
   public let isTied: Bool
 
   public init(
@@ -39,9 +39,10 @@ extension LoRAAdapter {
   /// - Throws: `architecture`, `notInModel`, `tied` or `shape`; within `otherBase` when the adapter names another model.
   public func check(_ base: LoRABase) throws(AdapterError) {
     do throws(AdapterError) {
-      if base.isTied && modules.contains(where: { $0.name == LoRATarget.output.tensorName(block: 0) }) {
-        throw .tied(LoRATarget.output.rawValue)
+      let outside = [LoRATarget.output, .tokenEmbd].filter { target in
+        modules.contains { $0.name == target.tensorName(block: 0) }
       }
+      if base.isTied, let target = outside.first { throw .tied(target.rawValue) }
       try check(architecture: base.architecture, layers: base.layers)
     } catch {
       guard let made = origin.base, !base.isCalled(made) else { throw error }

@@ -2,7 +2,8 @@ import GGUF
 import Tensors
 
 /// GGUF adapter files as llama.cpp reads them: two tensors `NAME.lora_a` `[in, R]` and `NAME.lora_b` `[R, out]` (file
-/// order) per weight, whose row-major bytes are those of `A [R, in]` and `B [out, R]`. Alpha is metadata, rank a shape.
+/// order) per weight, whose row-major bytes are those of `A [R, in]` and `B [out, R]`. Alpha is metadata, rank a shape. Only the
+/// embedding's A lies as `[in, R]`, a row for each token.
 extension LoRAAdapter {
   private static let suffixA = ".lora_a"
   private static let suffixB = ".lora_b"
@@ -36,7 +37,8 @@ extension LoRAAdapter {
     writer.set("adapter.lora.alpha", .float32(file.alpha))
     Self.put(origin, into: &writer)
     for module in file.modules {
-      for (suffix, matrix) in [(Self.suffixA, module.a), (Self.suffixB, module.b)] {
+      let a = Self.isEmbedding(module.name) ? module.a.transposed() : module.a
+      for (suffix, matrix) in [(Self.suffixA, a), (Self.suffixB, module.b)] {
         let name = module.name + suffix
         writer.add(
           name: name, dimensions: [matrix.columns, matrix.rows], format: matrix.storedFormat(format),
@@ -45,6 +47,8 @@ extension LoRAAdapter {
     }
     try writer.write(to: path)
   }
+
+  private static func isEmbedding(_ name: String) -> Bool { LoRATarget.parse(tensorName: name)?.target == .tokenEmbd }
 
   private static func requireAdapter(_ file: GGUFFile) throws(AdapterError) {
     for (key, wanted) in [("general.type", "adapter"), ("adapter.type", "lora")] {
@@ -96,7 +100,8 @@ extension LoRAAdapter {
   }
 
   private static func module(_ name: String, _ file: GGUFFile) throws -> LoRAModule {
-    let a = try factor(name, suffixA, file)
+    let stored = try factor(name, suffixA, file)
+    let a = isEmbedding(name) ? stored.transposed() : stored
     let b = try factor(name, suffixB, file)
     guard a.rows == b.columns else {
       let (path, shapeA, shapeB) = (file.path, [a.rows, a.columns], [b.rows, b.columns])

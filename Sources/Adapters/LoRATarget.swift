@@ -1,6 +1,6 @@
 import Tensors
 
-/// The linear layers that can be adapted, seven in each block and the head, in the order files and fingerprints use.
+/// The layers that can be adapted, seven in each block, the head and the embedding, in the order files and fingerprints use.
 public enum LoRATarget: String, CaseIterable, Sendable {
   case attnQ = "attn_q"
   case attnK = "attn_k"
@@ -10,9 +10,10 @@ public enum LoRATarget: String, CaseIterable, Sendable {
   case ffnUp = "ffn_up"
   case ffnDown = "ffn_down"
   case output
+  case tokenEmbd = "token_embd"
 
   /// The layers of a block: what `all-linear` names, and all that a tied model lets adapt.
-  public static let inBlock = allCases.filter { $0 != .output }
+  public static let inBlock = allCases.filter(\.isInBlock)
 
   /// The layer's short name in Hugging Face models.
   public var hfName: String {
@@ -25,19 +26,21 @@ public enum LoRATarget: String, CaseIterable, Sendable {
     case .ffnUp: "up_proj"
     case .ffnDown: "down_proj"
     case .output: "lm_head"
+    case .tokenEmbd: "embed_tokens"
     }
   }
 
+  public var isInBlock: Bool { self != .output && self != .tokenEmbd }
   public var isAttention: Bool { [.attnQ, .attnK, .attnV, .attnOutput].contains(self) }
 
-  /// The weight's name in a GGUF file. The head is in no block.
+  /// The weight's name in a GGUF file. Head and embedding are in no block.
   public func tensorName(block: Int) -> String {
-    self == .output ? "output.weight" : "blk.\(block).\(rawValue).weight"
+    isInBlock ? "blk.\(block).\(rawValue).weight" : "\(rawValue).weight"
   }
 
-  /// The target a GGUF weight is, and its block, nil for the head; nil for any other tensor.
+  /// The target a GGUF weight is, and its block, nil for head and embedding; nil for any other tensor.
   public static func parse(tensorName: String) -> (block: Int?, target: LoRATarget)? {
-    if tensorName == output.tensorName(block: 0) { return (nil, .output) }
+    for target in [output, tokenEmbd] where tensorName == target.tensorName(block: 0) { return (nil, target) }
     let parts = tensorName.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 4, parts[0] == "blk", parts[3] == "weight", let block = Int(parts[1]),
       let target = LoRATarget(rawValue: String(parts[2])), target.tensorName(block: block) == tensorName
@@ -47,12 +50,16 @@ public enum LoRATarget: String, CaseIterable, Sendable {
 
   /// Where the layer is in Hugging Face's models of the family: `model.layers.3.self_attn.q_proj`.
   func hfPath(block: Int) -> String {
-    self == .output ? hfName : "model.layers.\(block).\(isAttention ? "self_attn" : "mlp").\(hfName)"
+    switch self {
+    case .output: hfName
+    case .tokenEmbd: "model.\(hfName)"
+    default: "model.layers.\(block).\(isAttention ? "self_attn" : "mlp").\(hfName)"
+    }
   }
 
-  /// The target such a path names, and its block, nil for the head; nil for any other path.
+  /// The target such a path names, and its block, nil for head and embedding; nil for any other path.
   static func parse(hfPath: String) -> (block: Int?, target: LoRATarget)? {
-    if hfPath == output.hfName { return (nil, .output) }
+    for target in [output, tokenEmbd] where hfPath == target.hfPath(block: 0) { return (nil, target) }
     let parts = hfPath.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 5, let block = Int(parts[2]), let target = inBlock.first(where: { $0.hfName == parts[4] }),
       target.hfPath(block: block) == hfPath
@@ -64,14 +71,14 @@ public enum LoRATarget: String, CaseIterable, Sendable {
   ///
   /// - Parameter isTied: the base shares one matrix between embedding and head, which cannot be adapted then.
   /// - Returns: each target once, in the order of `allCases`.
-  /// - Throws: `unknownTarget` with the nearest known name, `tied`, or `embedding`.
+  /// - Throws: `unknownTarget` with the nearest known name, or `tied`.
   public static func parse(list: String, isTied: Bool) throws(AdapterError) -> [LoRATarget] {
     var chosen = Set<LoRATarget>()
     for part in list.split(separator: ",", omittingEmptySubsequences: false) {
       let name = part.filter { $0 != " " }
-      if isTied && headAndEmbedding.contains(name) { throw .tied(name) }
-      if embedding.contains(name) { throw .embedding(name) }
-      chosen.formUnion(try targets(named: name))
+      let targets = try targets(named: name)
+      if isTied && !targets.allSatisfy(\.isInBlock) { throw .tied(name) }
+      chosen.formUnion(targets)
     }
     return allCases.filter(chosen.contains)
   }
@@ -83,9 +90,6 @@ public enum LoRATarget: String, CaseIterable, Sendable {
     }
     return targets
   }
-
-  private static let embedding: Set<String> = ["token_embd", "embed_tokens"]
-  private static let headAndEmbedding = embedding.union([output.rawValue, output.hfName])
 
   private static let named: [String: [LoRATarget]] = {
     var named = [

@@ -1,12 +1,14 @@
 /* Which tables this machine can run, best first. */
 #include "table.h"
 
+#include "amx/amx.h"
+
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
 
-enum { MOST = 5 };
+enum { MOST = 6 };
 
 /* The tables with code for this processor; the last is the scalar one. */
 static size_t supported(const k_table *tables[MOST]) {
@@ -15,7 +17,10 @@ static size_t supported(const k_table *tables[MOST]) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq")) {
-        if (__builtin_cpu_supports("avx512vnni")) tables[count++] = &k_avx512_vnni;
+        if (__builtin_cpu_supports("avx512vnni")) {
+            if (amx_allowed()) tables[count++] = &k_amx_int8;
+            tables[count++] = &k_avx512_vnni;
+        }
         tables[count++] = &k_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {

@@ -48,7 +48,8 @@ struct k_table {
     /* k_table_expands; NULL: none. */
     bool (*expands)(k_format format);
 
-    /* k_quantize_rows for n values of one row, at most a chunk, whose results start at `to`. */
+    /* k_quantize_rows for n values of one row, at most a chunk, whose results start at `to`. The order of integers in a block
+     * of 32 is the table's own affair, and may follow from to.rows: only its products read them. */
     void (*quantize)(k_activations to, const float *x, size_t n);
 
     /* k_linear_integers for the outputs of panels [begin, end), by kind of integers. */
@@ -117,6 +118,7 @@ extern const k_table k_avx2;        /* AVX2 and FMA */
 extern const k_table k_avxvnni;     /* the same with VNNI's dot products */
 extern const k_table k_avx512;      /* AVX-512 F, BW, DQ, VL */
 extern const k_table k_avx512_vnni; /* the same with VNNI's dot products */
+extern const k_table k_amx_int8;    /* the same with AMX's products of tiles of bytes */
 extern const k_table k_neon_dotprod; /* aarch64 with dot products */
 
 #endif

@@ -39,9 +39,9 @@ public struct LoglikelihoodScorer {
   private let context: Int
   private var tokenizer: Tokenizer { encoder.tokenizer }
 
-  /// - Parameter pageBytes: as of `Scorer`.
-  public init(_ policy: Policy, tokenizer: Tokenizer, pageBytes: Int = ScoreBatches.defaultPageBytes) {
-    scorer = Scorer(policy, pageBytes: pageBytes)
+  /// - Parameter plan: of the memory; no result depends on it.
+  public init(_ policy: Policy, tokenizer: Tokenizer, plan: ScorePlan = ScorePlan()) {
+    scorer = Scorer(policy, plan)
     encoder = PromptEncoder(tokenizer: tokenizer, template: nil, raw: true)
     context = policy.model.context
   }

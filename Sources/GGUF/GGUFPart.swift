@@ -1,3 +1,5 @@
+import Tensors
+
 /// One file of a model: most models are one, big ones are split as `llama-gguf-split` does it, into files called
 /// `NAME-00001-of-00003.gguf`. The first has the metadata; each says its number, how many there are, and how many tensors they
 /// have together.

@@ -74,7 +74,8 @@ public struct GenerationOptions {
   public var isCancelled: () -> Bool
 
   public init(
-    sampler: SamplerConfig, seed: UInt64, maximumTokens: Int, endTokens: Set<TokenID>, maximumSequences: Int = 128,
+    sampler: SamplerConfig, seed: UInt64, maximumTokens: Int, endTokens: Set<TokenID>,
+    maximumSequences: Int = Self.defaultSequences,
     memory: Int = Self.defaultMemory, keepsSequences: Bool = false, isCancelled: @escaping () -> Bool = { false }
   ) {
     self.sampler = sampler
@@ -86,6 +87,8 @@ public struct GenerationOptions {
     self.keepsSequences = keepsSequences
     self.isCancelled = isCancelled
   }
+
+  public static let defaultSequences = 128
 
   /// Half of the memory this process may use.
   public static var defaultMemory: Int { MemoryLimit.automatic / 2 }

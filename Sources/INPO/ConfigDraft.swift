@@ -51,6 +51,8 @@ struct ConfigDraft {
       tau = number
     } else {
       guard let field = ConfigField.named(name) else { throw place.unknown(name) }
+      // Options replace the file's list; each of them adds to their own.
+      if case .line = places[name], place == .option { field.clear?(&config) }
       guard field.read(&config, value) else { throw place.bad(name, value, expects: field.expects) }
     }
     if let rival = ["tau": "ratio", "ratio": "tau"][name], let other = places[rival] {

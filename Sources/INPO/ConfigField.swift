@@ -19,6 +19,9 @@ public struct ConfigField: Sendable {
   private(set) var losses = RunConfig.LossName.allCases
   /// False when a run may go on with another value and end the same to the bit.
   private(set) var decidesBits = true
+  /// Of a list, which may be given several times: empties it. `read` adds one value.
+  private(set) var clear: (@Sendable (inout RunConfig) -> Void)?
+  public var isList: Bool { clear != nil }
 
   /// `help` as a sentence, with the value that holds when none is given.
   public var sentence: String {
@@ -26,23 +29,28 @@ public struct ConfigField: Sendable {
   }
 
   /// In the order of the run file. `tau` stands beside them: it sets `ratio`.
-  public static let all: [ConfigField] = [
+  public static let all: [ConfigField] = work + sampling + training
+
+  private static let work: [ConfigField] = [
     text("model", \.model, "the GGUF model"),
     text("prompts", \.prompts, "training prompts, JSON lines"),
     text("reference", \.reference, "π_ref: base, or an adapter file"),
     text("oracle", \.oracle, "who judges: \(Oracle.known.joined(separator: ", "))"),
+    number(
+      "oracle-timeout", \.oracleTimeout, 0.001...1e6, "seconds a command or server that judges may take for an answer"
+    ).changingNoBit,
+    integer("oracle-parallel", \.oracleParallel, 1...1024, "requests at once to a server that judges").changingNoBit,
     integer("rounds", \.rounds, 1...1000, "rounds of sample, judge, train"),
     integer("prompts-per-round", \.promptsPerRound, 0...Int.max, "prompts of each round; 0 shares all of them out"),
     flag("raw", \.raw, "take prompts as they are, without the chat template"),
     integer("samples", \.samples, 2...1024, "answers per prompt (K)"),
-    number("temperature", \.temperature, 0...100, "temperature of the sampler; 0 takes the likeliest token"),
-    integer("top-k", \.topK, 0...Int.max, "likeliest tokens kept; 0 keeps all"),
-    number("top-p", \.topP, 0...1, "probability kept; 1 keeps all"),
-    number("min-p", \.minP, 0...1, "least share of the likeliest token's probability; 0 keeps all"),
-    integer("max-new-tokens", \.maxNewTokens, 1...1_000_000, "longest answer"),
+  ]
+
+  private static let training: [ConfigField] = [
     choice(
       "pairs", \.pairs,
-      "tournament (best against worst), iid (winner drawn) or soft (probability as label; 0.5 aims at no difference)"),
+      "tournament (best against worst), win-rate (the same by mean win rate over all comparisons), iid (winner drawn) or soft (probability as label; 0.5 aims at no difference)"
+    ),
     integer("pairs-per-prompt", \.pairsPerPrompt, 1...512, "pairs per prompt when they are iid or soft"),
     choice(
       "loss", \.loss,
@@ -95,7 +103,7 @@ public struct ConfigField: Sendable {
     number("max-grad-norm", \.maxGradNorm, 0...1e9, "longest gradient; 0 never clips"),
     integer("rank", \.rank, 1...4096, "rank of the LoRA adapter"),
     number("alpha", \.alpha, 0...1e6, "scale of the LoRA adapter times its rank; 0 means scale 1"),
-    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, output (the head), or names with commas"),
+    text("targets", \.targets, "layers to adapt: all-linear, attention, mlp, output, token_embd, or names with commas"),
     flag("rslora", \.rslora, "scale by alpha over the root of the rank, so that high ranks learn as fast"),
     pattern("rank-pattern", \.rankPattern, "ranks of some layers, such as attn_q=8,ffn_down=32") {
       (try? LoRAPattern.ranks($0)) != nil
@@ -128,7 +136,8 @@ public struct ConfigField: Sendable {
     integer("ctx", \.context, 0...10_000_000, "positions per sequence; 0 takes what is needed"),
     ConfigField(
       name: "memory",
-      help: "budget of training beside the model, such as 16GiB; auto is half of what this process may have",
+      help:
+        "most that sampling, scoring or training may hold beside the model, such as 16GiB; auto is half of what this process may have",
       expects: "a size such as 512MiB or 16GiB, or auto",
       read: { config, text in
         if text == "auto" {
@@ -159,17 +168,23 @@ public struct ConfigField: Sendable {
     return field
   }
 
-  private var changingNoBit: ConfigField {
+  var changingNoBit: ConfigField {
     var field = self
     field.decidesBits = false
     return field
   }
 
+  func list(clear: @escaping @Sendable (inout RunConfig) -> Void) -> ConfigField {
+    var field = self
+    field.clear = clear
+    return field
+  }
+
   // MARK: Readers by type
 
-  private typealias Path<Value> = WritableKeyPath<RunConfig, Value> & Sendable
+  typealias Path<Value> = WritableKeyPath<RunConfig, Value> & Sendable
 
-  private static func field<Value>(
+  static func field<Value>(
     _ name: String, _ path: Path<Value>, _ help: String, expects: String,
     show: @escaping @Sendable (Value) -> String, read: @escaping @Sendable (String) -> Value?
   ) -> ConfigField {
@@ -183,7 +198,7 @@ public struct ConfigField: Sendable {
       show: { show($0[keyPath: path]) })
   }
 
-  private static func text(_ name: String, _ path: Path<String>, _ help: String) -> ConfigField {
+  static func text(_ name: String, _ path: Path<String>, _ help: String) -> ConfigField {
     field(name, path, help, expects: "text", show: { $0 }, read: { $0 })
   }
 
@@ -195,11 +210,11 @@ public struct ConfigField: Sendable {
       read: { isOne($0) ? $0 : nil })
   }
 
-  private static func flag(_ name: String, _ path: Path<Bool>, _ help: String) -> ConfigField {
+  static func flag(_ name: String, _ path: Path<Bool>, _ help: String) -> ConfigField {
     field(name, path, help, expects: "true or false", show: { "\($0)" }, read: { Bool($0) })
   }
 
-  private static func integer(
+  static func integer(
     _ name: String, _ path: Path<Int>, _ range: ClosedRange<Int>, _ help: String
   ) -> ConfigField {
     let top = range.upperBound == Int.max ? "" : " to \(range.upperBound)"
@@ -208,10 +223,10 @@ public struct ConfigField: Sendable {
       read: { text in Int(text).flatMap { range.contains($0) ? $0 : nil } })
   }
 
-  private static func number(
+  static func number(
     _ name: String, _ path: Path<Double>, _ range: ClosedRange<Double>, _ help: String
   ) -> ConfigField {
-    let lowest = range.lowerBound == 0 ? "from 0" : "above 0"
+    let lowest = range.lowerBound <= 0 ? "from \(range.lowerBound == 0 ? "0" : "\(range.lowerBound)")" : "above 0"
     return field(
       name, path, help, expects: "a number \(lowest) to \(range.upperBound), or a fraction such as 1/3",
       show: { "\($0)" }, read: { text in double(text).flatMap { range.contains($0) ? $0 : nil } })

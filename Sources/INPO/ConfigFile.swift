@@ -34,10 +34,13 @@ extension RunConfig {
     for (keyNode, node) in mapping {
       let key = keyNode.string ?? ""
       let place = ConfigDraft.Place.line(keyNode.mark?.line ?? 0, file: file)
-      guard let value = node.scalar?.string else {
-        throw place.bad(key, "a list or a group", expects: "a single value")
+      let isList = ConfigField.named(key)?.isList == true
+      for value in isList ? node.sequence.map(Array.init) ?? [node] : [node] {
+        guard let value = value.scalar?.string else {
+          throw place.bad(key, "a list or a group", expects: isList ? "a list of values" : "a single value")
+        }
+        try draft.set(key, to: value, at: place)
       }
-      try draft.set(key, to: value, at: place)
     }
     for option in options { try draft.set(option.name, to: option.value, at: .option) }
     self = try draft.settled()
@@ -52,7 +55,7 @@ extension RunConfig {
   /// Every setting of this loss with its value, defaults too. Reads back to an equal configuration.
   public var yaml: String {
     let lines = ConfigField.all.filter { $0.losses.contains(loss) }.map { field in
-      (setting: "\(field.name): \(Self.quoted(field.show(self)))", help: field.help)
+      (setting: "\(field.name): \(field.isList ? field.show(self) : Self.quoted(field.show(self)))", help: field.help)
     }
     let width = lines.map(\.setting.count).filter { $0 <= 40 }.max() ?? 0
     return lines.map { line in
@@ -74,11 +77,16 @@ extension RunConfig {
     let plain = text.allSatisfy { $0.isLetter || $0.isNumber || "_-./:+".contains($0) }
     if plain, let first = text.first, first != "-", first != ":", text.last != ":" { return text }
     if plain, Double(text) != nil { return text }
+    return doubleQuoted(text)
+  }
+
+  static func doubleQuoted(_ text: String) -> String {
     var quoted = ""
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"", "\\": quoted += "\\" + String(scalar)
       case "\n": quoted += "\\n"
+      case "\r": quoted += "\\r"
       case "\t": quoted += "\\t"
       default: quoted.unicodeScalars.append(scalar)
       }

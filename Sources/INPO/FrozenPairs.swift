@@ -116,7 +116,8 @@ public enum FrozenPairs {
   /// - Parameter onProgress: after each batch, how many of the other pairs are done.
   /// - Throws: `PairError`, `LlamaError`, `CancellationError`.
   public static func freeze(
-    _ pairs: [PairRecord], reference: NamedPolicy, last: NamedPolicy, onProgress: (Int) -> Void = { _ in },
+    _ pairs: [PairRecord], reference: NamedPolicy, last: NamedPolicy, memory: Int? = nil,
+    onProgress: (Int) -> Void = { _ in },
     isCancelled: () -> Bool = { Task.isCancelled }
   ) throws -> [PairRecord] {
     for pair in pairs where pair.isFrozen {
@@ -137,7 +138,8 @@ public enum FrozenPairs {
     }
     // Both policies share each pass over the weights; in the first round they may be the same.
     let areSame = last.fingerprint == reference.fingerprint
-    let scored = try Scorer(areSame ? [reference.policy] : [reference.policy, last.policy])
+    let policies = areSame ? [reference.policy] : [reference.policy, last.policy]
+    let scored = try Scorer(policies, memory.map { ScorePlan(policies, memory: $0) } ?? ScorePlan())
       .logProbsPerPolicy(requests, onProgress: onProgress, isCancelled: isCancelled)
     let (referenceLogps, lastLogps) = (scored[0], scored[areSame ? 0 : 1])
 

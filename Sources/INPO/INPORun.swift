@@ -29,11 +29,12 @@ public final class INPORun {
   ///
   /// - Parameters:
   ///   - resume: go on with a folder that exists; without it such a folder is refused.
+  ///   - oracleKinds: judges beside those made of rules and files.
   ///   - isCancelled: asked often; true ends the run with `CancellationError`, and it can be resumed.
   /// - Throws: `RunError` and the errors of everything that is opened.
   public init(
-    _ config: RunConfig, folder path: String, resume: Bool, kernels: Kernels, observer: Observer,
-    isCancelled: @escaping () -> Bool = { Task.isCancelled }
+    _ config: RunConfig, folder path: String, resume: Bool, kernels: Kernels, oracleKinds: [OracleKind] = [],
+    observer: Observer, isCancelled: @escaping () -> Bool = { Task.isCancelled }
   ) throws {
     self.config = config
     self.observer = observer
@@ -43,7 +44,7 @@ public final class INPORun {
       guard resume else { throw RunError.folderExists(path) }
       try Self.compare(config, folder)
     }
-    inputs = try RunInputs(config, kernels: kernels)
+    inputs = try RunInputs(config, kernels: kernels, oracleKinds: oracleKinds, judgements: folder.judgements)
     if FileSystem.exists(folder.manifest), let file = inputs.manifest.changed(since: try .read(folder.manifest)) {
       throw RunError.inputChanged(file, folder: path)
     }
@@ -115,9 +116,9 @@ public final class INPORun {
     let order = DataOrder(count: inputs.prompts.count, seed: config.seed).indices(epoch: 0)
     let perRound = config.promptsPerRound(of: inputs.prompts.count)
     let prompts = order[((number - 1) * perRound)..<(number * perRound)].map { inputs.prompts[$0] }
-    let options = GenerationOptions(
-      sampler: config.sampler, seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0),
-      maximumTokens: config.maxNewTokens, endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    let options = try config.sampling.options(
+      encoder.tokenizer, seed: CounterRandom(seed: config.seed, UInt64(number)).bits(0), memory: config.memory,
+      isCancelled: isCancelled)
     let journal = try RecordJournal(files.partialResponses) { place, record in
       place < perRound && record.prompt.prompt == prompts[place].prompt && record.responses.count == config.samples
     }
@@ -139,19 +140,19 @@ public final class INPORun {
     let records = try JSONLines.read(ResponseRecord.self, from: files.responses)
     observer.onPhase(number, .judge, records.count)
     var pairs: [PairRecord] = []
-    for (index, record) in records.enumerated() {
-      if isCancelled() { throw CancellationError() }
-      var random = CounterRandom(seed: config.seed, UInt64(number), UInt64(index)).stream
-      pairs += try await config.pairs.pairs(
-        of: record, oracle: oracle, pairs: config.pairsPerPrompt, using: &random)
-      observer.onProgress(1, 0)
-    }
+    let maker = PairMaker(config.pairs, perPrompt: config.pairsPerPrompt, oracle: oracle)
+    let counts = try await maker.run(
+      records, random: { CounterRandom(seed: config.seed, UInt64(number), UInt64($0)).stream },
+      isCancelled: isCancelled,
+      onRecord: {
+        pairs += $0
+        observer.onProgress(1, 0)
+      })
     guard !pairs.isEmpty else { throw RunError.noPairs(round: number, oracle: oracle.name) }
     pairs = try pairs.map { try $0.encoded(by: encoder, for: model) }
     let even = pairs.count { $0.isEven }
     observer.onNote(
-      "Round \(number): \(pairs.count) pairs from \(records.count) prompts"
-        + (even > 0 ? ", \(even) of equal answers" : ""))
+      "Round \(number): \(counts.summary)" + (even > 0 ? " \(even) pairs are of equal answers." : ""))
     try JSONLines.write(pairs, to: files.pairs)
   }
 
@@ -166,7 +167,7 @@ public final class INPORun {
     observer.onPhase(number, .score, pairs.count)
     var done = 0
     let frozen = try FrozenPairs.freeze(
-      pairs, reference: reference, last: last,
+      pairs, reference: reference, last: last, memory: config.memory,
       onProgress: {
         observer.onProgress($0 - done, 0)
         done = $0
@@ -215,7 +216,8 @@ public final class INPORun {
     if let stored = FrozenPairs.stored(in: files.evalPairs, for: pairs, reference: reference, last: last) {
       return try HeldOut(config, pairs: stored.map { try $0.trainingPair() })
     }
-    let frozen = try FrozenPairs.freeze(pairs, reference: reference, last: last, isCancelled: isCancelled)
+    let frozen = try FrozenPairs.freeze(
+      pairs, reference: reference, last: last, memory: config.memory, isCancelled: isCancelled)
     try JSONLines.write(frozen, to: files.evalPairs)
     return try HeldOut(config, pairs: frozen.map { try $0.trainingPair() })
   }
@@ -261,9 +263,7 @@ public final class INPORun {
   /// The likeliest answers of both policies to a few held-out prompts.
   private func sideBySide(_ reference: Policy, _ policy: Policy) throws -> [Report.Sample] {
     let shown = Array(inputs.heldOut.prefix(4))
-    let options = GenerationOptions(
-      sampler: SamplerConfig(temperature: 0), seed: 0, maximumTokens: config.maxNewTokens,
-      endTokens: encoder.tokenizer.endTokens, isCancelled: isCancelled)
+    let options = try config.options(atTemperature: 0, seed: 0, encoder.tokenizer, isCancelled: isCancelled)
     func answers(_ policy: Policy) throws -> [String] {
       var texts: [String] = []
       try PromptSampler(policy, encoder: encoder, options: options).run(shown, samples: 1) {

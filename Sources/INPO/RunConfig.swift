@@ -1,6 +1,7 @@
 /// The settings of a whole run, as a checked value. Names and defaults; `ConfigField` reads and writes them.
 
 import Adapters
+import Generation
 import Llama
 import Oracles
 import Tensors
@@ -31,6 +32,9 @@ public struct RunConfig: Equatable, Sendable {
   public var prompts = ""
   public var reference = "base"
   public var oracle = "rule:concise"
+  /// Of oracles that are commands or servers.
+  public var oracleTimeout = 120.0
+  public var oracleParallel = 8
   public var rounds = 3
   /// Prompts per round, each round the next ones; 0 shares all of them out evenly.
   public var promptsPerRound = 0
@@ -38,11 +42,7 @@ public struct RunConfig: Equatable, Sendable {
 
   // Sampling: the paper's recipe is K = 8 at temperature 1 without cuts.
   public var samples = 8
-  public var temperature = 1.0
-  public var topK = 0
-  public var topP = 1.0
-  public var minP = 0.0
-  public var maxNewTokens = 256
+  public var sampling = SamplingSettings()
 
   // Pairs.
   public var pairs = PairMode.tournament
@@ -114,7 +114,7 @@ public struct RunConfig: Equatable, Sendable {
   public var threads = 0
   /// Positions per sequence; 0 takes what the work needs.
   public var context = 0
-  /// Bytes training may use beside the model; `nil` chooses.
+  /// Bytes that sampling, scoring and training may each use beside the model; `nil` chooses.
   public var memory: Int?
   public var seed: UInt64 = 0
 

@@ -9,6 +9,9 @@ public struct RunFolder: Sendable {
   public var manifest: String { path + "/manifest.json" }
   public var adapter: String { path + "/adapter.gguf" }
 
+  /// What slow judges said in all rounds and evaluations: none of it is asked again.
+  public var judgements: String { path + "/judgements.jsonl" }
+
   /// Round `number`, from 1.
   public func round(_ number: Int) -> Round { Round(path: "\(path)/round-\(number)") }
 

@@ -23,14 +23,19 @@ struct RunInputs {
   let manifest: Manifest
 
   /// - Throws: `RunError.badRecord` for a prompt that cannot be used, and the errors of everything that is opened.
-  init(_ config: RunConfig, kernels: Kernels) throws {
-    oracle = try Oracle.parse(config.oracle)
+  ///
+  /// - Parameters:
+  ///   - oracleKinds: judges that the caller brings.
+  ///   - judgements: file in which theirs are kept.
+  init(_ config: RunConfig, kernels: Kernels, oracleKinds: [OracleKind], judgements: String) throws {
+    oracle = try Oracle.parse(config.oracle, kinds: oracleKinds, cache: JudgementCache(path: judgements))
     _ = try config.makeLoss()
-    try config.sampler.check()
+    try config.sampling.check()
     try SamplerConfig(temperature: config.evaluateTemperature).check()
     let file = try GGUFFile.open(config.model)
     encoder = PromptEncoder(
       tokenizer: try Tokenizer(file.metadata), template: try ChatTemplate.inFile(file.metadata), raw: config.raw)
+    _ = try config.sampling.options(encoder.tokenizer, seed: config.seed) { false }
     model = try LlamaModel(
       file, precision: config.precision, kv: config.kv, kernels: kernels,
       context: config.context == 0 ? nil : config.context)
@@ -41,7 +46,7 @@ struct RunInputs {
     func check(_ record: PromptRecord) throws -> PromptRecord {
       let ids = try encoder.prompt(record.prompt)
       guard !ids.isEmpty else { throw LlamaError.emptySequence }
-      let needed = ids.count + config.maxNewTokens - 1
+      let needed = ids.count + config.sampling.maximumTokens - 1
       guard needed <= limit else { throw LlamaError.contextExceeded(needed: needed, limit: limit) }
       return record
     }
@@ -62,7 +67,9 @@ struct RunInputs {
     if config.reference != "base" {
       files["reference"] = try Manifest.File(of: config.reference, parts: LoRAAdapter.files(of: config.reference))
     }
-    if let path = Oracle.path(config.oracle) { files["oracle"] = try Manifest.File(of: path) }
+    for (index, path) in try Oracle.files(config.oracle).enumerated() {
+      files[index == 0 ? "oracle" : "oracle-\(index + 1)"] = try Manifest.File(of: path)
+    }
     manifest = Manifest(
       model: try .init(of: config.model, parts: file.paths), files: files, parley: ParleyVersion.current,
       precision: config.precision.rawValue, kernels: kernels.name, threads: kernels.threads)
@@ -82,15 +89,16 @@ struct RunInputs {
 }
 
 extension RunConfig {
-  var sampler: SamplerConfig { SamplerConfig(temperature: temperature, topK: topK, topP: topP, minP: minP) }
+  /// For answers that are compared instead of trained on: they end as sampled ones do, but the temperature alone says how they
+  /// are drawn.
+  public func options(
+    atTemperature temperature: Double, seed: UInt64, _ tokenizer: Tokenizer, isCancelled: @escaping () -> Bool
+  ) throws(SamplerError) -> GenerationOptions {
+    var settings = sampling
+    (settings.sampler, settings.usesMirostat) = (SamplerConfig(temperature: temperature), false)
+    (settings.order, settings.usesHuggingFaceOrder) = (nil, false)
+    return try settings.options(tokenizer, seed: seed, memory: memory, isCancelled: isCancelled)
+  }
 
   func promptsPerRound(of count: Int) -> Int { promptsPerRound == 0 ? count / rounds : promptsPerRound }
-}
-
-extension Oracle {
-  /// The file a spec names.
-  fileprivate static func path(_ spec: String) -> String? {
-    guard let colon = spec.firstIndex(of: ":"), !spec.hasPrefix("rule:") else { return nil }
-    return String(spec[spec.index(after: colon)...])
-  }
 }

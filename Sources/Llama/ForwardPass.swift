@@ -152,7 +152,7 @@ public final class ForwardPass {
     for tape in tapes.values {
       for layer in tape.low.indices { tape.low[layer] = low }
     }
-    model.embed(pieces.lazy.flatMap(\.tokens), into: x)
+    EmbeddingLayer(model: model)(pieces.flatMap(\.tokens), into: x, policies: layout.policies)
     for (b, kind) in model.config.blocks.enumerated() {
       guard let tape = tapes[kind] else { preconditionFailure("no tape for block \(b)") }
       block(b, next, from: x, on: tape, at: layout.rows(block: b, angles))
@@ -189,19 +189,5 @@ struct RowLayout {
           firstRow: $0.firstRow, rows: $0.rows, firstPosition: $0.firstPosition, pages: $0.sequence.pages(block: block))
       })
     return BlockRows(rows: rows, policies: policies, angles: angles, attended: segments, written: segments)
-  }
-}
-
-extension LlamaModel {
-  /// Rows of the embedding, dequantised.
-  func embed(_ tokens: some Sequence<TokenID>, into x: Matrix) {
-    for (row, token) in tokens.enumerated() {
-      let source = tokenEmbd.bytes.baseAddress.map { $0 + Int(token) * tokenEmbd.rowBytes }
-      guard let source else { return }
-      dequantize(x.pointer + row * x.columns, from: source, format: tokenEmbd.format, count: x.columns)
-      if config.scales.embedding != 1 {
-        for (i, value) in x.row(row).enumerated() { x.pointer[row * x.columns + i] = value * config.scales.embedding }
-      }
-    }
   }
 }

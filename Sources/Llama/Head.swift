@@ -14,7 +14,7 @@ public struct Head {
   public init(_ model: LlamaModel) { self.model = model }
 
   /// Bytes of working memory, backward included, beside what is given and returned.
-  static func bytes(_ config: LlamaConfig, rows: Int) -> Int {
+  package static func bytes(_ config: LlamaConfig, rows: Int) -> Int {
     let float = MemoryLayout<Float>.stride
     let perRow =
       float * (2 * config.dim + Kernels.vocabularyTile)

@@ -33,6 +33,8 @@ public final class LlamaModel: @unchecked Sendable {
   /// Times the scale of the logits, which comes to the same.
   let outputNorm: Buffer<Float>
   let blocks: [Block]
+  /// What a reward model has in place of, or beside, the head: one score of a text, read at its last token.
+  public let rewardHead: RewardHead?
   let rotary: RotaryFrequencies
 
   public var vocabularySize: Int { tokenEmbd.rows }
@@ -58,9 +60,13 @@ public final class LlamaModel: @unchecked Sendable {
       }
     }
   }
-  /// Name and shape of every layer an adapter can change: those of the blocks and, unless it is tied, the head.
+  /// Name and shape of every layer an adapter can change: those of the blocks and, unless they are tied, head and embedding. What
+  /// goes into an embedding is one of the vocabulary.
   public var adaptable: [LoRAShape] {
-    isTied ? blockLayers : blockLayers + [(TensorName.output, output.rows, output.columns)]
+    let ends = [
+      (TensorName.output, output.rows, output.columns), (TensorName.tokenEmbd, tokenEmbd.columns, tokenEmbd.rows),
+    ]
+    return isTied ? blockLayers : blockLayers + ends
   }
 
   /// What an adapter is read and checked against.
@@ -118,6 +124,7 @@ public final class LlamaModel: @unchecked Sendable {
           try tensors.optionalFloats(layer.biasName(block: block), shape.rows)
         })
     }
+    rewardHead = try tensors.rewardHead(config.dim)
     rotary = try RotaryFrequencies(config, divisors: tensors.ropeDivisors(config, context: self.context))
     try tensors.refuseTheRest()
   }

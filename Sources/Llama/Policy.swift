@@ -36,6 +36,8 @@ public final class Policy {
   let slots: [[Slot?]]
   /// The head's, nil where it is not adapted.
   let head: Slot?
+  /// The embedding's, nil where it is not adapted.
+  let embedding: Slot?
   /// The largest rank of the blocks' layers; 0 for the base.
   let maximumRank: Int
   /// The sum of the ranks of the adapted layers in one block, the largest such sum; 0 for the base.
@@ -55,6 +57,7 @@ public final class Policy {
       LoRATarget.inBlock.map { slot($0.tensorName(block: block)) }
     }
     head = slot(TensorName.output)
+    embedding = slot(TensorName.tokenEmbd)
     maximumRank = slots.joined().reduce(0) { max($0, $1?.rank ?? 0) }
   }
 
@@ -64,6 +67,7 @@ public final class Policy {
   public func refresh() {
     for slot in slots.joined() { slot?.refresh() }
     head?.refresh()
+    embedding?.refresh()
   }
 }
 

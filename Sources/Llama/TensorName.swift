@@ -7,6 +7,10 @@ public enum TensorName {
   public static let output = "output.weight"
   public static let ropeFreqs = "rope_freqs.weight"
 
+  /// The head of a sequence classifier, as llama.cpp names it.
+  public static let classifier = "cls.output.weight"
+  public static let classifierBias = "cls.output.bias"
+
   static let ropeFactorsShort = "rope_factors_short.weight"
   static let ropeFactorsLong = "rope_factors_long.weight"
 
@@ -31,10 +35,11 @@ extension LoRATarget {
     case .ffnGate, .ffnUp: return (sizes.feedForward, config.dim)
     case .ffnDown: return (config.dim, sizes.feedForward)
     case .output: return (vocabulary, config.dim)
+    case .tokenEmbd: return (config.dim, vocabulary)
     }
   }
 
-  /// Place of this layer in lists that follow `inBlock`; the head's is behind them.
+  /// Place of this layer in lists that follow `inBlock`; those of head and embedding are behind them.
   var index: Int {
     switch self {
     case .attnQ: 0
@@ -45,6 +50,7 @@ extension LoRATarget {
     case .ffnUp: 5
     case .ffnDown: 6
     case .output: 7
+    case .tokenEmbd: 8
     }
   }
 }

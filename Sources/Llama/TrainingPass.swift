@@ -98,7 +98,7 @@ public final class TrainingPass {
     for (row, position) in layout.positions.enumerated() { model.rotary.turn(angles, row: row, to: position) }
     let dropped = dropout.map { DropoutRows($0, keys: layout.keys(of: $0), room: dropoutRoom) }
     for tape in tapes { tape.dropout = dropped }
-    model.embed(layout.tokens, into: inputs[0])
+    EmbeddingLayer(model: model)(layout.tokens, into: inputs[0], policies: policies(layout))
     for b in 0..<model.config.blockCount {
       block(b, inputs[b + 1], from: inputs[b], on: tapes[b], at: place(layout))
     }
@@ -139,11 +139,17 @@ public final class TrainingPass {
     }
 
     let backward = BlockBackward(forward: block, policy: policy, gradients: gradients, integers: integers)
-    let lowest = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? model.config.blockCount
+    let adapted = policy.slots.firstIndex { $0.contains { $0 != nil } } ?? model.config.blockCount
+    let lowest = policy.embedding == nil ? adapted : 0
     for b in (lowest..<model.config.blockCount).reversed() {
       block.again(b, from: inputs[b], on: tapes[b], at: place(f.layout))
       guard let room = rooms[model.config.blocks[b]] else { preconditionFailure("no room for block \(b)") }
-      backward(b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout), needsInput: b > lowest)
+      backward(
+        b, d, at: inputs[b], on: tapes[b], room: room, at: place(f.layout),
+        needsInput: b > lowest || policy.embedding != nil)
+    }
+    if let slot = policy.embedding, let pair = gradients.pair(TensorName.tokenEmbd) {
+      EmbeddingLayer(model: model).backward(from: d, at: f.layout.tokens, slot, pair)
     }
     current = nil
   }
@@ -153,10 +159,11 @@ public final class TrainingPass {
     max(maximumRows * BlockTape.widest(config), Head.gradientValues)
   }
 
+  private func policies(_ layout: GroupLayout) -> [PolicyRows] { [PolicyRows(policy: policy, rows: 0..<layout.rows)] }
+
   private func place(_ layout: GroupLayout) -> BlockRows {
     BlockRows(
-      rows: layout.rows, policies: [PolicyRows(policy: policy, rows: 0..<layout.rows)], angles: angles,
-      attended: layout.attended, written: layout.written)
+      rows: layout.rows, policies: policies(layout), angles: angles, attended: layout.attended, written: layout.written)
   }
 }
 

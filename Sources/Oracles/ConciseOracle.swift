@@ -21,10 +21,7 @@ public struct ConciseOracle: PreferenceOracle {
   public init() {}
 
   public func probability(that a: Candidate, beats b: Candidate, for prompt: PromptRecord) -> Double {
-    let difference = score(a) - score(b)
-    // Both orders use the same exponential, and 1 − p is exact for p ≥ ½: so they add up to exactly 1.
-    let stronger = 1 / (1 + exp(-abs(difference)))
-    return difference >= 0 ? stronger : 1 - stronger
+    Preference.between(score(a), score(b))
   }
 
   public func score(_ answer: Candidate) -> Double {

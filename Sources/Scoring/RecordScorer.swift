@@ -33,14 +33,14 @@ public struct RecordScorer {
   /// - Parameters:
   ///   - reference: another policy over the same model; scores then carry its log-probs and the ratio. Both policies share
   ///     each pass over the weights.
-  ///   - pageBytes: as of `Scorer`.
+  ///   - memory: bytes that may be held beside the model; without it, as a `ScorePlan` has it.
   public init(
     _ policy: Policy, reference: Policy? = nil, encoder: PromptEncoder, detail: ScoreDetail = ScoreDetail(),
-    pageBytes: Int = ScoreBatches.defaultPageBytes
+    memory: Int? = nil
   ) {
     self.init(
       [policy, reference].compactMap { $0 }, names: nil, reference: reference == nil ? nil : 1, encoder: encoder,
-      detail: detail, pageBytes: pageBytes)
+      detail: detail, memory: memory)
   }
 
   /// Several policies over one model in one pass over its weights; each one's scores are written under its name.
@@ -49,20 +49,20 @@ public struct RecordScorer {
   /// - Precondition: at least one policy, and no name twice.
   public init(
     _ policies: [(name: String, policy: Policy)], reference: String? = nil, encoder: PromptEncoder,
-    detail: ScoreDetail = ScoreDetail(), pageBytes: Int = ScoreBatches.defaultPageBytes
+    detail: ScoreDetail = ScoreDetail(), memory: Int? = nil
   ) {
     let names = policies.map(\.name)
     precondition(Set(names).count == names.count, "two of the policies \(names) share a name")
     precondition(reference.map(names.contains) != false, "the reference is none of the policies \(names)")
     self.init(
       policies.map(\.policy), names: names, reference: reference.flatMap(names.firstIndex), encoder: encoder,
-      detail: detail, pageBytes: pageBytes)
+      detail: detail, memory: memory)
   }
 
   private init(
-    _ policies: [Policy], names: [String]?, reference: Int?, encoder: PromptEncoder, detail: ScoreDetail, pageBytes: Int
+    _ policies: [Policy], names: [String]?, reference: Int?, encoder: PromptEncoder, detail: ScoreDetail, memory: Int?
   ) {
-    scorer = Scorer(policies, pageBytes: pageBytes)
+    scorer = Scorer(policies, memory.map { ScorePlan(policies, memory: $0) } ?? ScorePlan())
     self.encoder = encoder
     plain = PromptEncoder(tokenizer: encoder.tokenizer, template: nil, raw: true)
     self.detail = detail
@@ -92,7 +92,6 @@ public struct RecordScorer {
         try onFault(fault)
       }
     }
-    let top = detail.entropy || detail.top > 0 ? detail.top : nil
     try scorer.run(encoded.map(\.request), top: top, isCancelled: isCancelled) { index, scores in
       let one = encoded[index]
       let answers = one.request.responses.indices.map { answer in
@@ -107,6 +106,9 @@ public struct RecordScorer {
     }
   }
 
+  /// As of `Scorer.run`.
+  private var top: Int? { detail.entropy || detail.top > 0 ? detail.top : nil }
+
   private struct Encoded {
     let record: ScoreRecord
     let request: ScoreRequest
@@ -116,7 +118,8 @@ public struct RecordScorer {
 
   private func encode(_ record: ScoreRecord) throws -> Encoded {
     let encoded = try encodeUnchecked(record)
-    try scorer.check(encoded.request)
+    guard encoded.request.responses.allSatisfy({ !$0.isEmpty }) else { throw ScoreError.emptyAnswer }
+    try scorer.check(encoded.request, top: top)
     return encoded
   }
 
@@ -144,8 +147,19 @@ public struct RecordScorer {
 
 public enum ScoreError: Error, Equatable, CustomStringConvertible {
   case noTokens
+  case emptyAnswer
+  /// Bytes.
+  case memory(needed: Int, budget: Int)
 
   public var description: String {
-    "An answer has neither token ids nor a text with a prompt text before it. Give one of the two."
+    switch self {
+    case .noTokens: "An answer has neither token ids nor a text with a prompt text before it. Give one of the two."
+    case .emptyAnswer:
+      "An answer has no tokens, or a text only the one that nothing predicts, so there is no log-probability. Give at least "
+        + "one token to score."
+    case .memory(let needed, let budget):
+      "It needs about \((needed >> 20) + 1) MiB beside the model, the budget is \(budget >> 20) MiB. Raise --memory, or keep keys "
+        + "and values smaller with --kv."
+    }
   }
 }

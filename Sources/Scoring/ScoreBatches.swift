@@ -1,28 +1,29 @@
 import Tensors
 
 /// Which requests are run together: those of like length, as many as the memory for keys and values takes.
-public struct ScoreBatches: Sendable {
-  /// Some thousands of positions of a small model, about a thousand of one with 8 billion weights.
-  public static let defaultPageBytes = 256 << 20
-
+struct ScoreBatches {
   /// Keys and values held at once.
   let pageBytes: Int
   /// 64 positions under every policy.
   let bytesPerPage: Int
+  /// What is kept of each scored token, under every policy, until it is its turn.
+  let bytesPerToken: Int
 
   /// Requests are looked ahead this many times the memory of a batch, to find some of like length: results wait for the
   /// ones before them no longer than that.
   private static let batchesAhead = 4
   private static let requestsAhead = 256
 
-  /// Keys and values of a request in bytes: its prompt's pages, and for each answer those it does not share with the prompt.
+  /// Bytes of a request: its prompt's pages, for each answer those it does not share with the prompt, and its results, which
+  /// may wait as long as batches are looked ahead.
   func bytes(_ request: ScoreRequest) -> Int {
     let positions = AttentionShape.pagePositions
     func pages(_ count: Int) -> Int { (count + positions - 1) / positions }
     let prompt = request.prompt.count - 1
     let shared = prompt / positions
     let answers = request.responses.filter { !$0.isEmpty }.map { pages(prompt + $0.count) - shared }
-    return (answers.reduce(pages(prompt), +)) * bytesPerPage
+    let tokens = request.responses.reduce(0) { $0 + $1.count }
+    return answers.reduce(pages(prompt), +) * bytesPerPage + Self.batchesAhead * tokens * bytesPerToken
   }
 
   /// - Parameter body: gets indices of requests; every request comes once.

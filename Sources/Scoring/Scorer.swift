@@ -39,28 +39,34 @@ public final class Scorer {
   private let model: LlamaModel
   private let pass: ForwardPass
   private let head: Head
-  private let batches: ScoreBatches
+  private let plan: ScorePlan
 
-  public convenience init(_ policy: Policy, maximumRows: Int = 512, pageBytes: Int = ScoreBatches.defaultPageBytes) {
-    self.init([policy], maximumRows: maximumRows, pageBytes: pageBytes)
-  }
+  public convenience init(_ policy: Policy, _ plan: ScorePlan = ScorePlan()) { self.init([policy], plan) }
 
-  /// - Parameters:
-  ///   - maximumRows: rows that share a pass over the weights.
-  ///   - pageBytes: keys and values held at once; a request that needs more is run by itself.
+  /// - Parameter plan: of the memory; no result depends on it.
   /// - Precondition: at least one policy, all over the same model.
-  public init(_ policies: [Policy], maximumRows: Int = 512, pageBytes: Int = ScoreBatches.defaultPageBytes) {
+  public init(_ policies: [Policy], _ plan: ScorePlan = ScorePlan()) {
     precondition(!policies.isEmpty, "a scorer needs a policy")
     model = policies[0].model
     self.policies = policies
-    pass = ForwardPass(model, maximumRows: maximumRows)
+    self.plan = plan
+    pass = ForwardPass(model, maximumRows: plan.passRows)
     head = Head(model)
-    batches = ScoreBatches(
-      pageBytes: pageBytes, bytesPerPage: policies.count * KVSequence.pageBytes(model))
   }
 
-  /// - Throws: `LlamaError` for an empty prompt, a token outside the vocabulary, or a sequence beyond the context.
-  public func check(_ request: ScoreRequest) throws {
+  /// - Parameter top: as of `run`.
+  private func batches(top: Int?) -> ScoreBatches {
+    // Log-prob and entropy with the list around them; an id and its log-prob.
+    let perToken = MemoryLayout<Float>.stride + (top.map { 64 + $0 * MemoryLayout<TokenLogProb>.stride } ?? 0)
+    return ScoreBatches(
+      pageBytes: plan.pageBytes, bytesPerPage: policies.count * KVSequence.pageBytes(model),
+      bytesPerToken: policies.count * perToken)
+  }
+
+  /// - Parameter top: as of `run`.
+  /// - Throws: `LlamaError` for an empty prompt, a token outside the vocabulary, or a sequence beyond the context;
+  ///   `ScoreError.memory` for a request that the plan's budget has no room for.
+  public func check(_ request: ScoreRequest, top: Int? = nil) throws {
     guard !request.prompt.isEmpty else { throw LlamaError.emptySequence }
     guard request.positions <= model.context else {
       throw LlamaError.contextExceeded(needed: request.positions, limit: model.context)
@@ -70,6 +76,7 @@ public final class Scorer {
         throw LlamaError.token(token, vocabulary: model.vocabularySize)
       }
     }
+    try plan.check(batches(top: top).bytes(request))
   }
 
   /// Per-token log-probabilities in nats, `result[request][response][token]`; an empty response has none. For a scorer of
@@ -102,17 +109,17 @@ public final class Scorer {
   ///   - onProgress: after each batch, how many requests are done, in whatever order.
   ///   - isCancelled: asked between passes; true ends the run with `CancellationError`.
   ///   - onResult: index of a request, and `scores[policy][response]`.
-  /// - Throws: `LlamaError` as `check`, before anything is computed; `CancellationError`, what `onResult` throws.
+  /// - Throws: what `check` throws, before anything is computed; `CancellationError`, what `onResult` throws.
   public func run(
     _ requests: [ScoreRequest], top: Int? = nil, onProgress: (Int) -> Void = { _ in },
     isCancelled: () -> Bool = { Task.isCancelled },
     onResult: (_ index: Int, _ scores: [[ResponseScore]]) throws -> Void
   ) throws {
-    for request in requests { try check(request) }
+    for request in requests { try check(request, top: top) }
     var next = 0
     var done = 0
     var waiting: [Int: [[ResponseScore]]] = [:]
-    try batches.forEach(in: requests) { batch in
+    try batches(top: top).forEach(in: requests) { batch in
       let scored = try score(batch.map { requests[$0] }, top: top, isCancelled: isCancelled)
       for (place, index) in batch.enumerated() { waiting[index] = scored.map { $0[place] } }
       done += batch.count

@@ -59,12 +59,29 @@ public struct Checkpoint {
     }
   }
 
-  public var state: State
-  public var buffers: [(name: String, values: Buffer<Float>)]
+  /// Floats in the trainer's memory, or in a mapped file. There they lie at any byte.
+  public struct Floats {
+    public let name: String
+    public let bytes: UnsafeRawBufferPointer
+    public var count: Int { bytes.count / MemoryLayout<Float>.stride }
+    private let owner: AnyObject
+
+    fileprivate init(_ name: String, _ bytes: UnsafeRawBufferPointer, of owner: AnyObject) {
+      (self.name, self.bytes, self.owner) = (name, bytes, owner)
+    }
+  }
+
+  public let state: State
+  public let buffers: [Floats]
 
   public init(state: State, buffers: [(name: String, values: Buffer<Float>)]) {
+    self.init(
+      state: state, floats: buffers.map { Floats($0.name, UnsafeRawBufferPointer($0.values.span), of: $0.values) })
+  }
+
+  private init(state: State, floats: [Floats]) {
     self.state = state
-    self.buffers = buffers
+    buffers = floats
   }
 
   private struct Header: Codable {
@@ -81,7 +98,7 @@ public struct Checkpoint {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let header = try encoder.encode(
-      Header(state: state, buffers: buffers.map { .init(name: $0.name, count: $0.values.count) }))
+      Header(state: state, buffers: buffers.map { .init(name: $0.name, count: $0.count) }))
     var start = Self.magic
     start.append(littleEndian: Self.version)
     start.append(littleEndian: UInt32(header.count))
@@ -92,9 +109,8 @@ public struct Checkpoint {
       sum.add(start)
       try sink.write(start)
       for buffer in buffers {
-        let bytes = UnsafeRawBufferPointer(buffer.values.span)
-        sum.add(bytes)
-        try sink.write(bytes)
+        sum.add(buffer.bytes)
+        try sink.write(buffer.bytes)
       }
       var end: [UInt8] = []
       end.append(littleEndian: sum.value)
@@ -102,12 +118,15 @@ public struct Checkpoint {
     }
   }
 
+  /// The buffers stay in the file, which is mapped: they cost memory only once, where `restore` puts them.
+  ///
   /// - Throws: `FileError` when it cannot be read, `CheckpointError` when it is not whole.
   public static func read(_ path: String) throws -> Checkpoint {
-    try AtomicFile.read(path).withUnsafeBytes { try parse($0, path) }
+    try parse(MappedFile(path), path)
   }
 
-  private static func parse(_ bytes: UnsafeRawBufferPointer, _ path: String) throws -> Checkpoint {
+  private static func parse(_ file: MappedFile, _ path: String) throws -> Checkpoint {
+    let bytes = file.bytes
     let fixed = magic.count + 8
     guard bytes.count >= magic.count, bytes.prefix(magic.count).elementsEqual(magic) else {
       throw CheckpointError.notOne(path)
@@ -134,30 +153,28 @@ public struct Checkpoint {
       throw CheckpointError.torn(path, reason: "its header cannot be read")
     }
     var at = fixed + headerBytes
-    var buffers: [(name: String, values: Buffer<Float>)] = []
+    var buffers: [Floats] = []
     for entry in header.buffers {
       guard entry.count >= 0, entry.count <= (body.count - at) / 4 else {
         throw CheckpointError.torn(path, reason: "buffer '\(entry.name)' is cut off")
       }
-      let values = Buffer<Float>(count: entry.count)
-      UnsafeMutableRawBufferPointer(values.span).copyMemory(
-        from: UnsafeRawBufferPointer(rebasing: body[at..<(at + entry.count * 4)]))
-      at += entry.count * 4
-      buffers.append((entry.name, values))
+      let end = at + entry.count * 4
+      buffers.append(Floats(entry.name, UnsafeRawBufferPointer(rebasing: body[at..<end]), of: file))
+      at = end
     }
     guard at == body.count else { throw CheckpointError.torn(path, reason: "it is longer than its header says") }
-    return Checkpoint(state: header.state, buffers: buffers)
+    return Checkpoint(state: header.state, floats: buffers)
   }
 
   /// Copies buffer `name` into `target`. `path` is for the error's sentence.
   public func restore(_ name: String, into target: Buffer<Float>, path: String) throws(CheckpointError) {
-    guard let found = buffers.first(where: { $0.name == name })?.values else {
+    guard let found = buffers.first(where: { $0.name == name }) else {
       throw .missing(path, buffer: name)
     }
     guard found.count == target.count else {
       throw .wrongCount(path, buffer: name, needs: target.count, has: found.count)
     }
-    target.pointer.update(from: found.pointer, count: found.count)
+    UnsafeMutableRawBufferPointer(target.span).copyMemory(from: found.bytes)
   }
 }
 

@@ -39,18 +39,19 @@ struct Align: AsyncParsableCommand {
     let settings = try file.map { try RunConfig.read($0, options: options) } ?? RunConfig(options: options)
     try settings.requireInputs(file: file ?? "--set")
 
-    let kernels = try Session.kernels(threads: settings.threads == 0 ? nil : settings.threads)
+    let threads = settings.threads == 0 ? nil : settings.threads
+    let kernels = try Session.kernels(threads: threads)
+    let judges = try OracleOptions.kinds(settings, threads: threads, quiet: noise.quiet)
     let observer = RunObserver(noise)
     let run = try INPORun(
-      settings, folder: out, resume: resume, kernels: kernels, observer: observer.callbacks,
+      settings, folder: out, resume: resume, kernels: kernels, oracleKinds: judges, observer: observer.callbacks,
       isCancelled: { Interrupt.isReceived })
     if noise.verbose { note(Session.description(of: run.model, path: settings.model)) }
     let (encoder, judge) = (run.encoder, run.oracle)
     do {
       let report = try await run.run { policy, reference, prompts, onProgress in
-        let options = GenerationOptions(
-          sampler: SamplerConfig(temperature: settings.evaluateTemperature), seed: settings.seed,
-          maximumTokens: settings.maxNewTokens, endTokens: encoder.tokenizer.endTokens,
+        let options = try settings.options(
+          atTemperature: settings.evaluateTemperature, seed: settings.seed, encoder.tokenizer,
           isCancelled: { Interrupt.isReceived })
         let evaluator = Evaluator(policy, against: reference, encoder: encoder, options: options, oracle: judge)
         let result = try await evaluator.run(prompts, samples: settings.evaluateSamples, onProgress: onProgress)

@@ -15,13 +15,23 @@ struct Measurement: Encodable {
   let bandwidthShare: Double
   /// The most this workload held in memory, pages of the mapped file included.
   let peakResidentMib: Double
+  /// The workload this one's rate is compared with, the fastest of its `baselines` measured before it, and the ratio.
+  private(set) var baseline: String?
+  private(set) var ratio: Double?
+
+  mutating func compare(_ workload: Workload, with others: [Measurement]) {
+    let names = workload.baselines.map(\.rawValue)
+    let best = others.filter { names.contains($0.name) }.max { $0.tokensPerSecond < $1.tokensPerSecond }
+    (baseline, ratio) = (best?.name, best.map { tokensPerSecond / $0.tokensPerSecond })
+  }
 
   var text: String {
-    let label = name.padding(toLength: 8, withPad: " ", startingAt: 0)
+    let label = name.padding(toLength: max(8, name.count), withPad: " ", startingAt: 0)
     return label
       + String(
         format: "%9.1f tokens/s ± %4.1f %%  %3.0f %% of peak arithmetic  %3.0f %% of peak reading  %.0f MiB",
         tokensPerSecond, 50 * spread, 100 * flopsShare, 100 * bandwidthShare, peakResidentMib)
+      + (baseline.flatMap { name in ratio.map { String(format: "  %.2f of ", $0) + name } } ?? "")
   }
 }
 
@@ -48,12 +58,19 @@ struct BenchReport: Encodable {
 
   let machine: Machine
   let model: String
-  var results: [Measurement] = []
+  private(set) var results: [Measurement] = []
 
   /// What every result names, for the heading.
   private let precision: Precision
 
   private enum CodingKeys: CodingKey { case machine, model, results }
+
+  mutating func add(_ result: Measurement, of workload: Workload) -> Measurement {
+    var result = result
+    result.compare(workload, with: results)
+    results.append(result)
+    return result
+  }
 
   init(_ kernels: Kernels, _ peak: MachinePeak, model: String, precision: Precision) {
     machine = Machine(

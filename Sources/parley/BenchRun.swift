@@ -32,6 +32,19 @@ struct BenchRun {
         return ScoreRequest(prompt: Array(ids[..<prompt]), responses: [Array(ids[prompt...])])
       }
       return try time(workload, tokens: sequences * (prompt + answer)) { _ = try scorer.logProbs(requests) }
+    case .rollouts(let prompts, let samples, let tokens):
+      return try rollouts(workload, prompts, samples: samples, tokens: tokens)
+    case .scorePairs(let pairs, let prompt, let answer, let policies):
+      let adapted = try (1..<policies).map { _ in try Policy(model, adapter: LoRAStep.adapter(model)) }
+      let scorer = Scorer(try [Policy(model)] + adapted)
+      let requests = (0..<pairs).map { index in
+        let ids = randomTokens(prompt + 2 * answer, stream: index)
+        return ScoreRequest(
+          prompt: Array(ids[..<prompt]),
+          responses: [Array(ids[prompt..<(prompt + answer)]), Array(ids[(prompt + answer)...])])
+      }
+      let distinct = requests.reduce(0) { $0 + $1.distinctTokens }
+      return try time(workload, tokens: policies * distinct) { _ = try scorer.logProbsPerPolicy(requests) }
     case .train(let pairs, let prompt, let answer):
       let step = try LoRAStep(
         model,
@@ -72,13 +85,24 @@ struct BenchRun {
     }
   }
 
+  private func rollouts(_ workload: Workload, _ prompts: [Int], samples: Int, tokens: Int) throws -> Measurement {
+    let generator = try Generator(
+      Policy(model), GenerationOptions(sampler: SamplerConfig(), seed: 1, maximumTokens: tokens, endTokens: []))
+    let requests = prompts.enumerated().map { index, count in
+      GenerationRequest(prompt: randomTokens(count, stream: index), index: index, samples: samples)
+    }
+    return try time(workload, tokens: prompts.count * samples * tokens) {
+      try generator.run(requests, onFinish: { _, _ in })
+    }
+  }
+
   // MARK: The clock
 
-  /// Runs `body` once unmeasured, then `repetitions` times.
+  /// Runs `body` once unmeasured, then `repetitions` times; long work once.
   private func time(_ workload: Workload, tokens: Int, _ body: () throws -> Void) throws -> Measurement {
-    try body()
+    if !workload.isLong { try body() }
     var seconds: [Double] = []
-    for _ in 0..<repetitions {
+    for _ in 0..<(workload.isLong ? 1 : repetitions) {
       if Interrupt.isReceived { throw CancellationError() }
       seconds.append(try ContinuousClock().measure(body) / .seconds(1))
     }

@@ -8,7 +8,9 @@ import Tokenization
 struct Chat: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Talk with a model.",
-    discussion: "One line is one turn. /quit or Ctrl-D ends. From a pipe, only the answers are printed.")
+    discussion:
+      "One line is one turn. /quit or Ctrl-D ends. From a pipe, only the answers are printed. Without options, the temperature is 0.5 and top-p 0.9."
+  )
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
@@ -27,7 +29,7 @@ struct Chat: ParsableCommand {
         "The model '\(model.path)' has no chat template, so it does not know turns. Use `parley generate --raw` with it."
       )
     }
-    var options = try session.generationOptions(sampling, defaults: SamplerConfig(temperature: 0.5, topP: 0.9))
+    var options = try session.generationOptions(sampling, defaults: [("temperature", "0.5"), ("top-p", "0.9")])
     options.keepsSequences = true
     var conversation = Conversation(
       session: session, generator: try Generator(session.policy(adapter, noise), options, tokenizer: session.tokenizer),

@@ -11,6 +11,7 @@ struct Evaluate: AsyncParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var batch: BatchOptions
   @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
 
@@ -20,8 +21,7 @@ struct Evaluate: AsyncParsableCommand {
   @Option(help: "JSON lines with a prompt each.")
   var prompts: String
 
-  @Option(help: "Who judges.")
-  var oracle: String
+  @OptionGroup var judging: OracleOptions
 
   @Option(name: [.customShort("n")], parsing: .unconditional, help: "Answers to each prompt from each side.")
   var samples = 1
@@ -35,16 +35,17 @@ struct Evaluate: AsyncParsableCommand {
   func check() throws {
     if try adapter.choice() == nil { throw ValidationError("Give the policy's adapter with --adapter.") }
     try Allowed.repetitions.check(samples, of: "-n")
+    try batch.check()
   }
 
   func run() async throws {
     try check()
     try sampling.check()
-    let judge = try Oracle.parse(oracle)
+    let judge = try judging.open(quiet: noise.quiet, threads: model.threads)
     let session = try Session(model, noise, raw: raw)
     let evaluator = Evaluator(
       try session.policy(adapter, noise), against: try against.policy(session.model), encoder: session.encoder,
-      options: try session.generationOptions(sampling), oracle: judge)
+      options: try session.generationOptions(sampling, batch), oracle: judge)
     let file = try RecordFile<PromptRecord>(prompts)
     let progress = Progress("Sampling", total: 2 * file.records.count, quiet: noise.quiet)
     let result: EvaluationResult

@@ -42,7 +42,8 @@ enum ExitStatus: Int32 {
       }
     case let error as OracleError:
       switch error {
-      case .unknown, .needsPath: self = .usage
+      case .unknown, .needsPath, .badSpec, .notOffered: self = .usage
+      case .noAnswer: self = .readOrWrite
       default: self = .badData
       }
     case let error as SafetensorsError:

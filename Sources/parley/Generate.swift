@@ -13,6 +13,7 @@ struct Generate: AsyncParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var sampling: SamplerOptions
+  @OptionGroup var batch: BatchOptions
   @OptionGroup var adapter: AdapterOption
   @OptionGroup var noise: NoiseOptions
 
@@ -31,14 +32,6 @@ struct Generate: AsyncParsableCommand {
       "Answer with one of these texts, drawn by its log-probability (with --temperature 0 the best), and rank them.",
       valueName: "text"))
   var choices: [String] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "Most memory beside the model, such as 4GiB; without it, half of what this process may have.", valueName: "size"))
-  var memory: MemorySize?
-
-  @Option(parsing: .unconditional, help: "Most answers in flight at once, if memory has room for them.")
-  var parallel = 128
 
   @Flag(help: "Take prompts as they are, without the chat template.")
   var raw = false
@@ -60,7 +53,7 @@ struct Generate: AsyncParsableCommand {
     if resume && (prompts == nil || out == nil) { throw ValidationError("--resume needs --prompts and --out.") }
     if skipBad && prompts == nil { throw ValidationError("--skip-bad needs --prompts.") }
     try Allowed.repetitions.check(samples, of: "-n")
-    try Allowed.repetitions.check(parallel, of: "--parallel")
+    try batch.check()
   }
 
   func run() async throws {
@@ -102,9 +95,7 @@ struct Generate: AsyncParsableCommand {
   }
 
   private func options(_ session: Session) throws -> GenerationOptions {
-    var options = try session.generationOptions(sampling)
-    options.maximumSequences = parallel
-    if let memory { options.memory = memory.bytes }
+    var options = try session.generationOptions(sampling, batch)
     if !choices.isEmpty {
       var plain = options.sampler
       plain.temperature = 1

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Evaluation
+import Foundation
 import Oracles
 import Tensors
 import Tokenization
@@ -10,13 +12,15 @@ struct Judge: AsyncParsableCommand {
     abstract: "Turn sampled answers into preference pairs.",
     discussion: "Prints a JSON line for each pair. Oracles: \(Oracle.known.joined(separator: ", ")).")
 
-  @Option(help: "Who judges.")
-  var oracle: String
+  @OptionGroup var judge: OracleOptions
 
   @Option(help: "JSON lines with `responses`, as `parley generate -n 8` writes them.")
   var data: String
 
-  @Option(help: "Best against worst by tournament, or independent pairs with drawn (iid) or soft labels.")
+  @Option(
+    help:
+      "Best against worst, by tournament or by win-rate over all comparisons, or independent pairs with drawn (iid) or soft labels."
+  )
   var pairs: PairMode = .tournament
 
   @Option(parsing: .unconditional, help: "Independent pairs of a prompt, at most half its answers. Default: 1.")
@@ -28,41 +32,66 @@ struct Judge: AsyncParsableCommand {
   @Option(help: "Write the pairs into this file instead, whole or not at all.")
   var out: String?
 
+  @Flag(help: "Write no pairs, but say what kind of judge it is: does order matter to it, does it tie, run in circles.")
+  var check = false
+
+  @Option(help: "With --check: pairs whose better answer is known, to see how often the judge agrees.")
+  var labels: String?
+
+  @Flag(help: "With --check: one JSON object.")
+  var json = false
+
   @Flag(help: "No progress and no counts.")
   var quiet = false
 
-  func check() throws {
+  func checkOptions() throws {
+    if check && (out != nil || perPrompt != nil || seed != nil) {
+      throw ValidationError("--check writes no pairs: leave --out, --per-prompt and --seed out.")
+    }
+    if !check && (labels != nil || json) { throw ValidationError("--labels and --json are for --check.") }
     if let perPrompt { try Allowed.repetitions.check(perPrompt, of: "--per-prompt") }
-    if pairs == .tournament && (perPrompt != nil || seed != nil) {
-      throw ValidationError("--per-prompt and --seed are for --pairs iid or soft; a tournament draws nothing.")
+    if !pairs.isIndependent && (perPrompt != nil || seed != nil) {
+      throw ValidationError("--per-prompt and --seed are for --pairs iid or soft; the others draw nothing.")
     }
   }
 
   func run() async throws {
-    try check()
-    let judge = try Oracle.parse(oracle)
+    try checkOptions()
+    let oracle = try judge.open(quiet: quiet, oneOrder: check)
     let file = try RecordFile<ResponseRecord>(data)
+    if check { return try await report(oracle, file.records) }
     let progress = Progress("Judging", total: file.records.count, quiet: quiet)
-    var (written, tooFew, ties) = (0, 0, 0)
     try await RecordSink.write(to: out) { sink in
-      for (index, record) in file.records.enumerated() {
-        if Interrupt.isReceived { throw CancellationError() }
-        progress.advance(1)
-        guard record.responses.count >= 2 else {
-          tooFew += 1
-          continue
-        }
-        var random = CounterRandom(seed: seed ?? 1, UInt64(index)).stream
-        let found = try await pairs.pairs(of: record, oracle: judge, pairs: perPrompt ?? 1, using: &random)
-        for pair in found { try sink.put(pair) }
-        written += found.count
-        if found.isEmpty { ties += 1 }
-      }
+      let maker = PairMaker(pairs, perPrompt: perPrompt ?? 1, oracle: oracle)
+      let counts = try await maker.run(
+        file.records, random: { CounterRandom(seed: seed ?? 1, UInt64($0)).stream },
+        isCancelled: { Interrupt.isReceived },
+        onRecord: { found in
+          for pair in found { try sink.put(pair) }
+          progress.advance(1)
+        })
+      if !quiet { note(counts.summary) }
     }
-    if !quiet {
-      note(
-        "\(written) pairs from \(file.records.count) prompts; dropped \(ties) without a strict winner "
-          + "and \(tooFew) with fewer than two answers.")
+  }
+
+  private func report(_ oracle: any PreferenceOracle, _ records: [ResponseRecord]) async throws {
+    let known = try labels.map { try RecordFile<PairRecord>($0).records } ?? []
+    let check = try await OracleCheck.run(records, labels: known, oracle: oracle)
+    if json { return try Output.json(check) }
+    func percent(_ share: Double) -> String { String(format: "%.1f %%", 100 * share) }
+    var lines = [
+      "pairs        \(check.pairs), each asked in both orders",
+      "order        P(a beats b) + P(b beats a) is off 1 by \(String(format: "%.4f", check.swapError)) in the mean; "
+        + "\(percent(check.swapFlips)) of verdicts turn with it; the first place has \(percent(check.firstPlace))",
+      "ties         \(percent(check.ties)) of the pairs, over both orders",
+      "circles      \(percent(check.cycles)) of \(check.triples) triples without ties (25 % for tossed coins)",
+    ]
+    if check.labels > 0 {
+      let interval = Interval.wilson(successes: check.agreed, trials: check.labels)
+      lines.append(
+        "labels       agrees with \(percent(check.agreed / Double(check.labels))) of \(check.labels) "
+          + "(95 % interval \(percent(interval.low)) to \(percent(interval.high)))")
     }
+    try Output.text(lines.joined(separator: "\n") + "\n")
   }
 }

@@ -9,6 +9,13 @@ import Training
 struct LoRAStep {
   static let rank = 16
 
+  /// A fresh one on all layers.
+  static func adapter(_ model: LlamaModel) -> LoRAAdapter {
+    LoRAAdapter.fresh(
+      architecture: model.config.architecture.name, rank: rank, alpha: Float(2 * rank), seed: 1,
+      shapes: model.blockLayers)
+  }
+
   private let pairs: [ScoredGroup]
   private let plan: TrainingPlan
   private let policy: Policy
@@ -20,9 +27,7 @@ struct LoRAStep {
   /// - Parameter pairs: two answers each. They keep as many activations as the training commands would by default.
   /// - Throws: `TrainerError.memory`.
   init(_ model: LlamaModel, pairs: [ScoredGroup]) throws {
-    let adapter = LoRAAdapter.fresh(
-      architecture: model.config.architecture.name, rank: Self.rank, alpha: Float(2 * Self.rank), seed: 1,
-      shapes: model.blockLayers)
+    let adapter = Self.adapter(model)
     self.pairs = pairs
     policy = try Policy(model, adapter: adapter)
     var config = RunConfig()

@@ -151,3 +151,16 @@ struct MemorySize: ExpressibleByArgument {
     self.bytes = bytes
   }
 }
+
+/// How large the batch of answers may grow.
+struct BatchOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Most memory beside the model, such as 4GiB; without it, half of what this process may have.", valueName: "size"))
+  var memory: MemorySize?
+
+  @Option(parsing: .unconditional, help: "Most answers in flight at once, if memory has room for them.")
+  var parallel = GenerationOptions.defaultSequences
+
+  func check() throws { try Allowed.repetitions.check(parallel, of: "--parallel") }
+}

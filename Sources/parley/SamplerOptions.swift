@@ -1,113 +1,42 @@
-/// How answers are drawn and what ends them, and the values these options stand for. Names are llama.cpp's where it has one.
+/// How answers are drawn and what ends them, as text: `RunConfig` reads and checks them, from here as from a run file. Names are
+/// llama.cpp's where it has one.
 
 import ArgumentParser
 import Generation
 import INPO
-import Tensors
 import Tokenization
 
 struct SamplerOptions: ParsableArguments {
-  @Option(
-    parsing: .unconditional, help: "Divides the logits; 0 takes the most probable token. Default: 1, for chat 0.5.")
-  var temperature: Double?
-
-  @Option(parsing: .unconditional, help: "Keep the k most probable tokens; 0 keeps all.")
-  var topK = 0
-
-  @Option(
-    parsing: .unconditional,
-    help: "Keep the fewest tokens whose probability reaches p; 1 keeps all. Default: 1, for chat 0.9.")
-  var topP: Double?
-
-  @Option(parsing: .unconditional, help: "Keep tokens at least this fraction as probable as the best; 0 keeps all.")
-  var minP = 0.0
-
-  @Option(
-    parsing: .unconditional, help: "Keep the tokens of the most expected surprise up to this probability; 1 keeps all.")
-  var typical = 1.0
-
-  @Option(parsing: .unconditional, help: "Keep logits within n standard deviations of the best; 0 keeps all.")
-  var topNSigma = 0.0
-
-  @Option(parsing: .unconditional, help: "XTC: the chance that the top choices are dropped, but for the last; 0 never.")
-  var xtcProbability = 0.0
-
-  @Option(parsing: .unconditional, help: "XTC: from which probability on a token is a top choice.")
-  var xtcThreshold = 0.1
-
-  @Option(
-    parsing: .unconditional, help: "The temperature varies by this much, low where the model is sure; 0 does not.")
-  var dynatempRange = 0.0
-
-  @Option(parsing: .unconditional, help: "How the varying temperature follows the entropy.")
-  var dynatempExp = 1.0
-
-  @Option(
-    parsing: .unconditional, help: "Divides logits of tokens seen lately, if positive, else multiplies them; 1 is off.")
-  var repeatPenalty = 1.0
-
-  @Option(parsing: .unconditional, help: "Subtracted for each time a token was seen lately.")
-  var frequencyPenalty = 0.0
-
-  @Option(parsing: .unconditional, help: "Subtracted from tokens seen lately.")
-  var presencePenalty = 0.0
-
-  @Option(parsing: .unconditional, help: "How many tokens are 'lately', the prompt's included; -1 for all.")
-  var repeatLastN = 64
-
-  @Option(
-    parsing: .unconditional,
-    help: "DRY: subtracted from what would repeat a sequence, times base^(length - allowed); 0 is off.")
-  var dryMultiplier = 0.0
-
-  @Option(parsing: .unconditional, help: "DRY: base of that power.")
-  var dryBase = 1.75
-
-  @Option(parsing: .unconditional, help: "DRY: the shortest sequence that counts.")
-  var dryAllowedLength = 2
-
-  @Option(parsing: .unconditional, help: "DRY: how many tokens are looked at, the prompt's included; -1 for all.")
-  var dryPenaltyLastN = -1
-
-  @Option(
-    parsing: .unconditionalSingleValue,
-    help:
-      "DRY: no repetition reaches across tokens with this text; may come again. Default: line break, colon, quote, star."
-  )
-  var drySequenceBreaker: [String] = []
-
-  @Flag(help: "Hold the surprise near a target (Mirostat 2), after the other samplers.")
-  var mirostat = false
-
-  @Option(parsing: .unconditional, help: "Mirostat: the surprise aimed at, in bits a token.")
-  var mirostatEnt = 5.0
-
-  @Option(parsing: .unconditional, help: "Mirostat: how fast the limit follows.")
-  var mirostatLr = 0.1
-
-  @Option(
-    parsing: .unconditionalSingleValue,
-    help: ArgumentHelp("Added to the logit of a token id; -inf forbids it; may come again.", valueName: "id=bias"))
-  var logitBias: [LogitBiasChoice] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "The samplers that run, in their order. Default: \(SamplerOrder.llama.text).", valueName: "a;b;c"))
-  var samplers: String?
-
-  @Flag(help: "The order of Hugging Face's generate: the temperature before what cuts.")
-  var hfOrder = false
-
-  @Option(parsing: .unconditionalSingleValue, help: "A text that ends an answer and is cut off it; may come again.")
-  var stop: [String] = []
-
-  @Option(
-    parsing: .unconditionalSingleValue,
-    help: "A token that ends an answer, by id or text, beside the model's own; may come again.")
-  var stopToken: [String] = []
-
-  @Flag(help: "Go on after the model's end tokens.")
-  var ignoreEos = false
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("temperature"))) var temperature: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("top-k"))) var topK: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("top-p"))) var topP: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("min-p"))) var minP: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("typical"))) var typical: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("top-n-sigma"))) var topNSigma: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("xtc-probability"))) var xtcProbability: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("xtc-threshold"))) var xtcThreshold: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("dynatemp-range"))) var dynatempRange: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("dynatemp-exp"))) var dynatempExp: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("repeat-penalty"))) var repeatPenalty: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("frequency-penalty"))) var frequencyPenalty: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("presence-penalty"))) var presencePenalty: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("repeat-last-n"))) var repeatLastN: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("dry-multiplier"))) var dryMultiplier: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("dry-base"))) var dryBase: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("dry-allowed-length"))) var dryAllowedLength: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("dry-penalty-last-n"))) var dryPenaltyLastN: String?
+  @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp(help("dry-sequence-breaker"))) var drySequenceBreaker:
+    [String] = []
+  @Flag(help: ArgumentHelp(help("mirostat"))) var mirostat = false
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("mirostat-ent"))) var mirostatEnt: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("mirostat-lr"))) var mirostatLr: String?
+  @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp(help("logit-bias"), valueName: "id=bias"))
+  var logitBias: [String] = []
+  @Option(parsing: .unconditional, help: ArgumentHelp(help("samplers"))) var samplers: String?
+  @Flag(help: ArgumentHelp(help("hf-order"))) var hfOrder = false
+  @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp(help("stop"))) var stop: [String] = []
+  @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp(help("stop-token"))) var stopToken: [String] = []
+  @Flag(help: ArgumentHelp(help("ignore-eos"))) var ignoreEos = false
 
   @Option(parsing: .unconditional, help: "Seed of the randomness: the same seed gives the same answers.")
   var seed: UInt64 = 1
@@ -115,77 +44,41 @@ struct SamplerOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: "Most tokens of an answer.")
   var maxTokens = 512
 
+  /// What may come again says so; the rest is the run file's sentence.
+  private static func help(_ name: String) -> String {
+    guard let field = ConfigField.named(name) else { return "" }
+    return field.isList
+      ? field.help.prefix(1).uppercased() + field.help.dropFirst() + "; may come again." : field.sentence
+  }
+
   func check() throws {
     try Allowed.tokens.check(maxTokens, of: "--max-tokens")
-    if samplers != nil && hfOrder { throw ValidationError("--samplers and --hf-order exclude each other.") }
-    if stop.contains("") { throw ValidationError("--stop is empty; give a text.") }
-    do { try sampler().check() } catch { throw ValidationError("\(error)") }
+    do { try settings().check() } catch let error as SamplerError { throw ValidationError("\(error)") }
   }
 
-  /// What is not given takes the value of `defaults`: the policy itself, unless a command says otherwise.
-  private func sampler(defaults: SamplerConfig = SamplerConfig()) throws -> SamplerConfig {
-    var config = SamplerConfig(
-      temperature: temperature ?? defaults.temperature, topK: topK, topP: topP ?? defaults.topP, minP: minP)
-    config.typicalP = typical
-    config.topNSigma = topNSigma
-    config.xtc = XTC(probability: xtcProbability, threshold: xtcThreshold)
-    config.dynamicTemperature = DynamicTemperature(range: dynatempRange, exponent: dynatempExp)
-    config.penalties = Penalties(
-      repetition: repeatPenalty, frequency: frequencyPenalty, presence: presencePenalty, window: repeatLastN)
-    config.dry = DRY(
-      multiplier: dryMultiplier, base: dryBase, allowedLength: dryAllowedLength, window: dryPenaltyLastN)
-    if mirostat { config.mirostat = Mirostat(target: mirostatEnt, rate: mirostatLr) }
-    for choice in logitBias { config.logitBias[choice.token] = choice.bias }
-    if let samplers { config.order = try SamplerOrder(samplers) }
-    if hfOrder { config.order = .huggingFace }
-    return config
+  /// - Parameter defaults: what holds where nothing is given: the policy itself, unless a command says otherwise.
+  func settings(defaults: [RunConfig.Option] = []) throws -> SamplingSettings {
+    var settings = try RunConfig(options: defaults + given).sampling
+    settings.maximumTokens = maxTokens
+    return settings
   }
 
-  /// Everything, with what needs the model's tokens.
-  func options(_ tokenizer: Tokenizer, defaults: SamplerConfig) throws -> GenerationOptions {
-    var config = try sampler(defaults: defaults)
-    if config.dry.multiplier != 0 {
-      config.dry.breakers = tokenizer.tokens(
-        containing: drySequenceBreaker.isEmpty ? DRY.usualBreakers : drySequenceBreaker)
-    }
-    for token in config.logitBias.keys.sorted() { try Self.check(token, tokenizer) }
-    let stopTokens = try stopToken.map { try Self.token($0, tokenizer) }
-    var options = GenerationOptions(
-      sampler: config, seed: seed, maximumTokens: maxTokens,
-      endTokens: (ignoreEos ? [] : tokenizer.endTokens).union(stopTokens), isCancelled: { Interrupt.isReceived })
-    options.stopStrings = stop
-    return options
-  }
-
-  /// A token by its id, or by a text that is one token.
-  private static func token(_ text: String, _ tokenizer: Tokenizer) throws -> TokenID {
-    if let id = TokenID(text) { return try check(id, tokenizer) }
-    let ids = tokenizer.encode(text, parseSpecial: true)
-    guard ids.count == 1 else {
-      throw ValidationError(
-        "--stop-token '\(text)' is \(ids.count) tokens of this model; give one token, or the text as --stop.")
-    }
-    return ids[0]
-  }
-
-  @discardableResult
-  private static func check(_ id: TokenID, _ tokenizer: Tokenizer) throws -> TokenID {
-    guard id < tokenizer.vocabularySize else {
-      throw ValidationError(
-        "Token id \(id) is outside the vocabulary of \(tokenizer.vocabularySize); `parley tokenize` shows ids.")
-    }
-    return id
-  }
-}
-
-/// `ID=BIAS`.
-struct LogitBiasChoice: ExpressibleByArgument {
-  let token: TokenID
-  let bias: Float
-
-  init?(argument: String) {
-    let parts = argument.split(separator: "=", omittingEmptySubsequences: false)
-    guard parts.count == 2, let token = TokenID(parts[0]), let bias = Float(parts[1]), !bias.isNaN else { return nil }
-    (self.token, self.bias) = (token, bias)
+  private var given: [RunConfig.Option] {
+    let single: [(String, String?)] = [
+      ("temperature", temperature), ("top-k", topK), ("top-p", topP), ("min-p", minP), ("typical", typical),
+      ("top-n-sigma", topNSigma), ("xtc-probability", xtcProbability), ("xtc-threshold", xtcThreshold),
+      ("dynatemp-range", dynatempRange), ("dynatemp-exp", dynatempExp), ("repeat-penalty", repeatPenalty),
+      ("frequency-penalty", frequencyPenalty), ("presence-penalty", presencePenalty), ("repeat-last-n", repeatLastN),
+      ("dry-multiplier", dryMultiplier), ("dry-base", dryBase), ("dry-allowed-length", dryAllowedLength),
+      ("dry-penalty-last-n", dryPenaltyLastN), ("mirostat", mirostat ? "true" : nil), ("mirostat-ent", mirostatEnt),
+      ("mirostat-lr", mirostatLr), ("samplers", samplers), ("hf-order", hfOrder ? "true" : nil),
+      ("ignore-eos", ignoreEos ? "true" : nil),
+    ]
+    let lists = [
+      ("dry-sequence-breaker", drySequenceBreaker), ("logit-bias", logitBias), ("stop", stop),
+      ("stop-token", stopToken),
+    ]
+    return single.compactMap { name, value in value.map { (name, $0) } }
+      + lists.flatMap { name, values in values.map { (name, $0) } }
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Llama
 import Scoring
 import Tokenization
@@ -50,7 +51,7 @@ struct Score: AsyncParsableCommand {
 
   @Option(
     help:
-      "Memory for keys and values of a batch, such as 1GiB. A record that needs more is run by itself. Default: 256MiB."
+      "Most memory beside the model, such as 4GiB; a record that needs more cannot be scored. Without it, 256MiB of keys and values, and more for a record that needs it."
   )
   var memory: MemorySize?
 
@@ -100,6 +101,9 @@ struct Score: AsyncParsableCommand {
       }
     }
     tally.close()
+    if noise.verbose {
+      note(String(format: "Scoring held at most %.0f MiB, program and mapped model included.", PeakMemory.mebibytes))
+    }
     guard skipBad else { return }
     if let skipped { try JSONLines.write(file.skipped.sorted { $0.line < $1.line }, to: skipped) }
     guard !noise.quiet else { return }
@@ -109,7 +113,6 @@ struct Score: AsyncParsableCommand {
 
   private func recordScorer(_ session: Session) throws -> RecordScorer {
     let detail = ScoreDetail(perToken: perToken, entropy: entropy, top: top)
-    let pageBytes = memory?.bytes ?? ScoreBatches.defaultPageBytes
     let given = adapter.isEmpty ? [NamedAdapter(nil, nil)] : adapter
     if noise.verbose {
       for one in given { note("Policy \(one.label)\(one.adapter.map { ": \($0.path), scale \($0.scale)" } ?? "")") }
@@ -117,7 +120,7 @@ struct Score: AsyncParsableCommand {
     if given.count == 1 && given[0].name == nil {
       return RecordScorer(
         try given[0].policy(session.model), reference: try reference?.policy(session.model), encoder: session.encoder,
-        detail: detail, pageBytes: pageBytes)
+        detail: detail, memory: memory?.bytes)
     }
     var policies = try given.map { (name: $0.label, policy: try $0.policy(session.model)) }
     // A name means the policy that has it; else the reference is one more.
@@ -131,7 +134,7 @@ struct Score: AsyncParsableCommand {
       policies.append((reference.label, try reference.policy(session.model)))
     }
     return RecordScorer(
-      policies, reference: known ?? reference?.label, encoder: session.encoder, detail: detail, pageBytes: pageBytes)
+      policies, reference: known ?? reference?.label, encoder: session.encoder, detail: detail, memory: memory?.bytes)
   }
 }
 

@@ -1,8 +1,10 @@
 /// Opens what a command works on: the model file, its tokenizer and template, the kernels.
 
+import ArgumentParser
 import Foundation
 import GGUF
 import Generation
+import INPO
 import Llama
 import Tensors
 import Tokenization
@@ -40,9 +42,16 @@ struct Session {
   }
 
   func generationOptions(
-    _ options: SamplerOptions, defaults: SamplerConfig = SamplerConfig()
+    _ sampling: SamplerOptions, _ batch: BatchOptions? = nil, defaults: [RunConfig.Option] = []
   ) throws -> GenerationOptions {
-    try options.options(tokenizer, defaults: defaults)
+    var settings = try sampling.settings(defaults: defaults)
+    if let batch { settings.parallel = batch.parallel }
+    do {
+      return try settings.options(
+        tokenizer, seed: sampling.seed, memory: batch?.memory?.bytes, isCancelled: { Interrupt.isReceived })
+    } catch {
+      throw ValidationError("\(error)")
+    }
   }
 
   /// The best kernel table of this machine, or the one that PARLEY_ISA names.

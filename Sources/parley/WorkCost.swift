@@ -2,6 +2,7 @@
 /// machine's peaks it gives the shares that `parley bench` prints.
 
 import GGUF
+import Generation
 import Llama
 import Tensors
 import Training
@@ -87,6 +88,29 @@ struct ModelCost {
     case .score(let sequences, let prompt, let answer):
       var cost = Double(sequences) * forward(0..<(prompt + answer - 1), wanted: answer)
       cost.bytes = weightBytes * Double(sequences * (prompt + answer) / Self.passRows)
+      return cost
+    case .rollouts(let prompts, let samples, let tokens):
+      var cost = WorkCost()
+      var positions = 0
+      for prompt in prompts {
+        cost += forward(0..<(prompt - 1), wanted: 0)
+        cost += Double(samples) * forward((prompt - 1)..<(prompt - 1 + tokens), wanted: tokens)
+        positions += (prompt - 1) * tokens + samples * tokens * (tokens + 1) / 2
+      }
+      let inFlight = GenerationOptions.defaultSequences
+      let passes = (prompts.count * samples + inFlight - 1) / inFlight * tokens
+      cost.bytes = Double(passes) * weightBytes + Double(positions) * positionBytes
+      return cost
+    case .scorePairs(let pairs, let prompt, let answer, let policies):
+      // The prompt's last token is run with each answer.
+      let own = (prompt - 1)..<(prompt - 1 + answer)
+      let rows = prompt - 1 + 2 * answer
+      var cost = forward(0..<(prompt - 1), wanted: 0)
+      cost += 2 * forward(own, wanted: answer)
+      cost = Double(policies) * cost
+      cost.float += Double((policies - 1) * rows * LoRAStep.rank) * adapter
+      cost = Double(pairs) * cost
+      cost.bytes = weightBytes * Double(policies * pairs * rows / Self.passRows)
       return cost
     case .train(let pairs, let prompt, let answer):
       // The prompt once, then both answers behind it.

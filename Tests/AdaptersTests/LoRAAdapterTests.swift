@@ -19,6 +19,20 @@ struct LoRAAdapterTests {
     }
   }
 
+  /// A token meets one column of A: that is what must be zero, so that B, of variance 1, can show it the way.
+  @Test func aFreshEmbeddingChangesNothingYetEither() {
+    let shapes: [LoRAShape] = [("token_embd.weight", 64, 300)]
+    let adapter = LoRAAdapter.fresh(architecture: "llama", rank: 4, alpha: 8, seed: 7, shapes: shapes)
+    let module = adapter.modules[0]
+    #expect(adapter.changesNothing)
+    #expect(module.a.values.allSatisfy { $0 == 0 })
+    // The variance of 256 uniform values: deviation √(0.8 / 256) = 0.056; five of them.
+    let variance = module.b.values.reduce(0) { $0 + $1 * $1 } / Float(module.b.count)
+    expectClose(variance, Float(1), absolute: 0.28)
+    module.a[0, 5] = 1
+    #expect(!adapter.changesNothing)
+  }
+
   @Test func freshValuesArePinned() throws {
     let shapes: [LoRAShape] = [("blk.0.attn_q.weight", 3, 4)]
     let adapter = LoRAAdapter.fresh(architecture: "llama", rank: 1, alpha: 1, seed: 7, shapes: shapes)

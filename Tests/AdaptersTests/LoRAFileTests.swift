@@ -36,6 +36,19 @@ struct LoRAFileTests {
     #expect(try file.floats("blk.0.ffn_down.weight.lora_a").values == adapter.modules[6].a.values)
   }
 
+  /// llama.cpp looks rows of the embedding's A up, so there is one for each token.
+  @Test func theEmbeddingsALiesTransposed() throws {
+    let module = LoRAModule(
+      name: "token_embd.weight", a: Matrix(2, 3, [1, 2, 3, 4, 5, 6]), b: Matrix(4, 2, [1, 2, 3, 4, 5, 6, 7, 8]))
+    let adapter = LoRAAdapter(architecture: "llama", alpha: 12, modules: [module])
+    try adapter.write(gguf: path)
+    let file = try GGUFFile.open(path)
+    #expect(file.tensor("token_embd.weight.lora_a")?.dimensions == [2, 3])
+    #expect(try file.floats("token_embd.weight.lora_a").values == [1, 4, 2, 5, 3, 6])
+    #expect(file.tensor("token_embd.weight.lora_b")?.dimensions == [2, 4])
+    #expect(try LoRAAdapter.read(gguf: path).canonicalBytes == adapter.canonicalBytes)
+  }
+
   @Test(arguments: [WeightFormat.f32, .f16, .bf16])
   func floatFormatsAreReadAsFloats(format: WeightFormat) throws {
     let values: [Float] = [1, -0.5, 0.25, 3]  // exact in all of them
@@ -84,7 +97,7 @@ struct LoRAFileTests {
 
   @Test func otherTensorsAreRefused() {
     for name in [
-      "rope_freqs.weight", "token_embd.weight.lora_a", Self.q + ".magnitude", Self.q,
+      "rope_freqs.weight", "token_types.weight.lora_a", Self.q + ".magnitude", Self.q,
     ] {
       expect(.unknownTensor(path: path, name: name)) { writer in
         Self.addPair(&writer)

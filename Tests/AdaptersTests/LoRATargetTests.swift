@@ -3,9 +3,9 @@ import Testing
 
 struct LoRATargetTests {
   @Test func groupsAndNamesAreRead() throws {
-    #expect(LoRATarget.inBlock == Array(LoRATarget.allCases.dropLast()))
+    #expect(LoRATarget.inBlock == Array(LoRATarget.allCases.dropLast(2)))
     #expect(try LoRATarget.parse(list: "all-linear", isTied: false) == LoRATarget.inBlock)
-    #expect(try LoRATarget.parse(list: "output,all-linear", isTied: false) == LoRATarget.allCases)
+    #expect(try LoRATarget.parse(list: "token_embd,output,all-linear", isTied: false) == LoRATarget.allCases)
     #expect(try LoRATarget.parse(list: "lm_head", isTied: false) == [.output])
     #expect(try LoRATarget.parse(list: "attention", isTied: true) == [.attnQ, .attnK, .attnV, .attnOutput])
     #expect(try LoRATarget.parse(list: "mlp", isTied: false) == [.ffnGate, .ffnUp, .ffnDown])
@@ -33,9 +33,8 @@ struct LoRATargetTests {
     #expect("\(AdapterError.tied(name))".contains("one matrix as embedding and head"))
   }
 
-  @Test(arguments: ["embed_tokens", "token_embd"]) func theEmbeddingIsRefusedWithTheReason(name: String) {
-    #expect(throws: AdapterError.embedding(name)) { try LoRATarget.parse(list: name, isTied: false) }
-    #expect("\(AdapterError.embedding(name))".contains("looked up"))
+  @Test(arguments: ["embed_tokens", "token_embd"]) func theEmbeddingOfAnUntiedModelIsATarget(name: String) throws {
+    #expect(try LoRATarget.parse(list: name, isTied: false) == [.tokenEmbd])
   }
 
   @Test func tensorNamesGoBothWays() throws {
@@ -44,9 +43,11 @@ struct LoRATargetTests {
     #expect(target.tensorName(block: 12) == "blk.12.ffn_up.weight")
     let head = try #require(LoRATarget.parse(tensorName: "output.weight"))
     #expect(head.block == nil && head.target == .output)
+    let embedding = try #require(LoRATarget.parse(tensorName: "token_embd.weight"))
+    #expect(embedding.block == nil && embedding.target == .tokenEmbd)
     for name in [
-      "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up", "blk.1.ffn_norm.weight", "output",
-      "blk.0.output.weight", "output_norm.weight",
+      "blk.0.token_embd.weight", "blk.+1.ffn_up.weight", "blk.01.ffn_up.weight", "blk.1.ffn_up",
+      "blk.1.ffn_norm.weight", "output", "blk.0.output.weight", "output_norm.weight",
     ] {
       #expect(LoRATarget.parse(tensorName: name) == nil)
     }

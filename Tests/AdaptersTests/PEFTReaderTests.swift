@@ -74,6 +74,13 @@ struct PEFTReaderTests {
     ]
     #expect(try read(head, Small.base(isTied: false)).modules.map(\.name) == ["output.weight"])
     #expect(throws: AdapterError.tied("output")) { try read(head) }
+    let embedding = [
+      Tensor(name: "base_model.model.model.embed_tokens.lora_embedding_A", matrix: Matrix(1, 40, Seeded(3).floats(40))),
+      Tensor(name: "base_model.model.model.embed_tokens.lora_embedding_B", matrix: Matrix(16, 1, Seeded(3).floats(16))),
+    ]
+    let read = try read(embedding, Small.base(isTied: false))
+    #expect(read.modules.map(\.name) == ["token_embd.weight"] && read.modules[0].a.values == embedding[0].matrix.values)
+    #expect(throws: AdapterError.tied("token_embd")) { try self.read(embedding) }
   }
 
   // MARK: Scales
@@ -183,8 +190,9 @@ struct PEFTReaderTests {
     }
     let dora = "base_model.model.\(layer).lora_magnitude_vector"
     try expect(stray(dora)) { .unsupported(path: $0, what: "DoRA ('\(dora)')") }
-    let embedding = "base_model.model.model.embed_tokens.lora_embedding_A"
-    try expect(stray(embedding)) { _ in .embedding(embedding) }
+    try expect(stray("base_model.model.model.embed_tokens.lora_embedding_A")) {
+      .lone(path: $0, tensor: "model.embed_tokens", missing: "model.embed_tokens.lora_embedding_B")
+    }
     try expect(stray(layer + ".lora_A.weight")) { .twice(path: $0, tensor: layer + ".lora_A.weight") }
 
     let turned = pair.map { Tensor(name: $0.name, matrix: $0.matrix.transposed()) }

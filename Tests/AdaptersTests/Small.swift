@@ -18,7 +18,7 @@ enum Small {
   static func base(_ pairs: RotaryPairs = .neighbours, isTied: Bool = true, name: String? = nil) -> LoRABase {
     LoRABase(
       architecture: "llama", name: name, headDim: headDim, pairs: pairs,
-      layers: isTied ? shapes : shapes + [("output.weight", 40, 16)], isTied: isTied)
+      layers: isTied ? shapes : shapes + [("output.weight", 40, 16), ("token_embd.weight", 16, 40)], isTied: isTied)
   }
 
   static var names: [String] { shapes.map(\.name) }

@@ -52,6 +52,26 @@ struct BenchTests {
     #expect(try Program.run(["bench", shop.model, "--quiet", "--only", "pp2048"]).code == 65)
   }
 
+  /// What takes minutes on a real model is measured only by name, once, beside plainer work that came before it.
+  @Test func longWorkIsSetBesidePlainerWork() throws {
+    let shop = try Workshop {
+      $0.contextLength = 512
+      ($0.dim, $0.ffn, $0.layers, $0.heads, $0.kvHeads) = (32, 32, 1, 2, 1)
+    }
+    let works = ["batch-8", "batch-32", "rollouts", "score-policies", "pp512", "score-pairs", "score-policies"]
+    let results = try results(report([shop.model, "--quiet", "--repetitions", "1", "--only"] + works))
+    #expect(results.map { $0["name"] as? String } == works)
+    func rate(_ place: Int) throws -> Double { try #require(results[place]["tokens_per_second"] as? Double) }
+    let decode = try rate(0) > rate(1) ? 0 : 1
+    for (place, plain) in [(2, decode), (5, 4), (6, 5)] {
+      #expect(results[place]["baseline"] as? String == works[plain])
+      // Three decimal numbers that were rounded to float64.
+      expectClose(try #require(results[place]["ratio"] as? Double), try rate(place) / rate(plain), relative: 1e-15 * 4)
+      #expect(try #require(results[place]["flops_share"] as? Double) > 0)
+    }
+    for place in [0, 3, 4] { #expect(results[place]["ratio"] == nil, "\(works[place])") }
+  }
+
   /// share · time = work / peak, and tokens / rate = time: the work can be had back from the report and counted by hand.
   @Test func sharesFollowFromCountedWork() throws {
     let shop = try Workshop()

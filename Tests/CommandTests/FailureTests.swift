@@ -151,7 +151,7 @@ struct FailureTests {
   @Test func aNegativeNumberIsAValueNotAnOption() throws {
     let shop = try Workshop()
     let generate = ["generate", shop.model, "--prompt", "x"]
-    try expect(64, generate + ["--temperature", "-1"], says: ["temperature is -1"])
+    try expect(64, generate + ["--temperature", "-1"], says: ["'temperature' must be"])
     try expect(64, generate + ["--max-tokens", "-1"], says: ["--max-tokens is -1"])
     try expect(64, generate + ["-n", "-1"], says: ["-n is -1"])
     let table = try shop.file("game.json", #"{"matrix":[[0.5]],"reference":[1]}"#)

@@ -231,13 +231,13 @@ struct GenerateTests {
     let banned = try answers(["--logit-bias", "2=-inf", "--logit-bias", "0=-inf"])
     #expect(banned.allSatisfy { !ids($0).contains(2) && !ids($0).contains(0) })
     let generate = ["generate", shop.model, "--prompt", "x"]
-    try expect(64, generate + ["--stop-token", "two"], says: ["--stop-token", "3 tokens"])
+    try expect(64, generate + ["--stop-token", "two"], says: ["stop-token", "3 tokens"])
     try expect(64, generate + ["--stop-token", "4000"], says: ["4000", "259"])
     try expect(64, generate + ["--logit-bias", "4000=1"], says: ["4000", "259"])
-    try expect(64, generate + ["--stop", ""], says: ["--stop"])
+    try expect(64, generate + ["--stop", ""], says: ["stop is an empty text"])
     try expect(64, generate + ["--samplers", "top_k;top_q"], says: ["top_q", "top_p"])
     try expect(64, generate + ["--samplers", "top_k", "--top-p", "0.5"], says: ["top_p", "order"])
-    try expect(64, generate + ["--samplers", "top_k", "--hf-order"], says: ["--hf-order"])
+    try expect(64, generate + ["--samplers", "top_k", "--hf-order"], says: ["hf-order"])
   }
 
   @Test func theOrderDecidesWhatIsCut() throws {

@@ -73,9 +73,48 @@ struct ScoringCommandTests {
     let score = ["score", shop.model, "--quiet", "--entropy", "--top", "3", "--data"]
     let data = try shop.file("lines.jsonl", lines.joined(separator: "\n"))
     let output = try run(score + [data]).output
-    #expect(try run(score + [data, "--memory", "1KiB", "--threads", "1"]).output == output)
+    #expect(try run(score + [data, "--memory", "2MiB", "--threads", "1"]).output == output)
     let reversed = try shop.file("reversed.jsonl", lines.reversed().joined(separator: "\n"))
     #expect(try run(score + [reversed]).output.split(separator: "\n").reversed() == output.split(separator: "\n"))
+  }
+
+  @Test func whatMemoryCannotHoldIsNamed() throws {
+    let shop = try Workshop()
+    let long = #"{"prompt":"x","response":"\#(String(repeating: "y", count: 200))"}"# + "\n"
+    let data = try shop.file("long.jsonl", long + #"{"prompt":"x","response":"y"}"#)
+    let score = ["score", shop.model, "--data", data, "--memory"]
+    let refused = try run(score + ["1KiB"], code: 65)
+    #expect(refused.errors.contains("ine 1") && refused.errors.contains("--memory"), "\(refused.errors)")
+    // Rows of 64 take 640 KiB of the tiny model, a page 32.
+    let memory = try #require(
+      (1...40).first { (try? Program.run(score + ["\(64 * $0)KiB", "--skip-bad"]))?.code == 0 })
+    let some = try run(score + ["\(64 * memory)KiB", "--skip-bad"])
+    #expect(some.errors.contains("1 records scored, 1 left out."), "\(some.errors)")
+    #expect(try run(score + ["1GiB"]).output.hasSuffix(some.output))
+  }
+
+  /// A real model: what is held beside it and the program stays within the budget, and more is used when there is more.
+  @Test func scoringStaysWithinItsMemory() throws {
+    let model = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "weights/SmolLM2-135M-Instruct.Q4_1.gguf").path
+    try #require(FileManager.default.fileExists(atPath: model), "\(model) is missing: run `make weights`.")
+    let shop = try Workshop()
+    let lines = (0..<40).map { line in
+      let words = (0..<100).map { "word\(($0 * 7 + line) % 50)" }.joined(separator: " ")
+      return #"{"prompt":"\#(words)","chosen":"\#(String(words.reversed()))","rejected":"No, \#(words)"}"#
+    }
+    let score = ["score", model, "--data", try shop.file("pairs.jsonl", lines.joined(separator: "\n")), "--verbose"]
+    func held(_ memory: String) throws -> (mebibytes: Double, output: String) {
+      let result = try run(score + ["--memory", memory])
+      let line = try #require(result.errors.split(separator: "\n").first { $0.hasPrefix("Scoring held at most") })
+      return (try #require(line.split(separator: " ").compactMap { Double($0) }.first), result.output)
+    }
+    let (little, much) = (try held("160MiB"), try held("2GiB"))
+    #expect(little.output == much.output)
+    // The mapped file is 94 MiB; the program with its tables of tokens and threads takes about 35.
+    #expect(little.mebibytes <= 160 + 94 + 48)
+    #expect(much.mebibytes > little.mebibytes + 50)
   }
 
   @Test func aTextIsScoredAsAWhole() throws {

@@ -236,20 +236,32 @@ struct GeneratorTests {
     #expect(ended == 9)
   }
 
-  /// README's example, as a reader would write it.
+  /// README's example, compiled, run, and compared with the README.
   @Test func theWorkedExampleRuns() async throws {
-    let promptIDs = tokenizer.encode("Hello", parseSpecial: false)
+    let (promptIDs, tuned) = (tokenizer.encode("Hello", parseSpecial: false), policy)
     var shown = ""
+    func print(_ text: String, terminator: String) { shown += text + terminator }
 
+    // begin
     let options = GenerationOptions(
       sampler: SamplerConfig(), seed: 1, maximumTokens: 64, endTokens: tokenizer.endTokens)
     let sampling = GenerationRequest(prompt: promptIDs, index: 0, samples: 1)
-    for try await token in try Generator.stream(policy, [sampling], options, tokenizer: tokenizer) {
-      print(token.text, terminator: "", to: &shown)
+    for try await token in try Generator.stream(tuned, [sampling], options, tokenizer: tokenizer) {
+      print(token.text, terminator: "")
     }
+    // end
 
     #expect(try shown == generate([sampling], options)[0][0].text)
     #expect(!shown.isEmpty)
+
+    let here = URL(fileURLWithPath: #filePath)
+    let source = try String(contentsOf: here, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false)
+    let begin = try #require(source.firstIndex { $0.hasSuffix("// begin") })
+    let end = try #require(source.firstIndex { $0.hasSuffix("// end") })
+    let example = source[(begin + 1)..<end].map { $0.dropFirst(4) }.joined(separator: "\n")
+    let root = here.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
+    #expect(readme.contains(example))
   }
 
   @Test func aStreamThrowsWhatTheRunThrows() async throws {

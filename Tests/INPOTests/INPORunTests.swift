@@ -2,6 +2,7 @@
 /// refused before its folder is touched.
 
 import Foundation
+import GGUF
 import INPO
 import Llama
 import Tensors
@@ -156,8 +157,10 @@ import Tokenization
     try expectRefused { $0.oracle = "matrix:/no/such/table" }
     try expectRefused { $0.prompts = "/no/such/prompts" }
     try expectRefused { $0.evaluatePrompts = try SmallRun.file($0.model + ".jsonl", [""]) }
-    try expectRefused { $0.topP = 0 }
-    try expectRefused { $0.maxNewTokens = 300 }
+    try expectRefused { $0.sampling.sampler.topP = 0 }
+    try expectRefused { $0.sampling.maximumTokens = 300 }
+    try expectRefused { $0.sampling.stopTokens = ["two letters"] }
+    try expectRefused { $0.sampling.sampler.logitBias = [4000: 1] }
     try expectRefused { $0.promptsPerRound = .max }
   }
 
@@ -185,9 +188,45 @@ import Tokenization
     #expect(throws: RunError.tooFewPrompts(needs: 5, has: 4)) { try small.open(temporaryFolder()) }
   }
 
+  // MARK: How answers are drawn
+
+  @Test func answersAreDrawnAndEndedAsTheSettingsSay() async throws {
+    var small = try SmallRun()
+    small.config.sampling.sampler.penalties.repetition = 1.3
+    // Bytes of the tiny model are tokens: one is forbidden, two end answers as texts and one as a token.
+    let tokenizer = try Tokenizer(GGUFFile.open(small.config.model).metadata)
+    func id(_ text: String) throws -> TokenID { try #require(tokenizer.encode(text, parseSpecial: false).first) }
+    let (forbidden, ending) = (try id("a"), try id("i"))
+    let endings = [try id("e"), try id("t"), ending]
+    small.config.sampling.sampler.logitBias = [forbidden: -.infinity, endings[0]: 3, endings[1]: 3, ending: 3]
+    small.config.sampling.sampler.topK = 60
+    (small.config.sampling.stopStrings, small.config.sampling.stopTokens) = (["e", "t"], ["i"])
+    small.config.sampling.maximumTokens = 20
+    let folder = try temporaryFolder()
+    let report = try await small.run(folder)
+    var ends = 0
+    for round in 1...2 {
+      for record in try JSONLines.read(ResponseRecord.self, from: folder + "/round-\(round)/responses.jsonl") {
+        for answer in record.responses {
+          #expect(!answer.tokenIDs.contains(forbidden) && answer.tokenIDs.count <= 20)
+          #expect(!answer.text.contains("e") && !answer.text.contains("t"))
+          #expect(answer.behaviourLogps != answer.logps)
+          #expect(!answer.tokenIDs.dropLast().contains(ending))
+          if let last = answer.tokenIDs.last, endings.contains(last), answer.finish == .stop { ends += 1 }
+        }
+      }
+    }
+    #expect(ends > 0)
+    // Neither slots nor memory decide a bit.
+    (small.config.sampling.parallel, small.config.memory) = (1, 16 << 20)
+    let alone = try temporaryFolder()
+    #expect(try await small.run(alone) == report)
+    #expect(try AtomicFile.read(alone + "/adapter.gguf") == AtomicFile.read(folder + "/adapter.gguf"))
+  }
+
   @Test func equalAnswersGiveNoTournamentPair() async throws {
     var small = try SmallRun()
-    small.config.temperature = 0
+    small.config.sampling.sampler.temperature = 0
     small.config.pairs = .tournament
     let folder = try temporaryFolder()
     await #expect(throws: RunError.noPairs(round: 1, oracle: "rule:concise")) { try await small.run(folder) }

@@ -1,4 +1,5 @@
 import Foundation
+import Generation
 import INPO
 import Oracles
 import Tensors
@@ -40,7 +41,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   want.prompts = "my prompts.jsonl"
   want.rounds = 2
   want.samples = 4
-  want.temperature = 0.7
+  want.sampling.sampler.temperature = 0.7
   want.loss = .inpo
   want.eta = 0.0075
   want.ratio = 1.0 / 3
@@ -60,6 +61,65 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   want.seed = .max
   want.raw = true
   #expect(config == want)
+}
+
+/// Every setting of the sampler, as a run file has it and as options give it.
+private let chain: [(name: String, values: [String])] = [
+  ("temperature", ["0.8"]), ("top-k", ["40"]), ("top-p", ["0.9"]), ("min-p", ["0.05"]), ("typical", ["0.95"]),
+  ("top-n-sigma", ["1.5"]), ("xtc-probability", ["0.5"]), ("xtc-threshold", ["0.2"]), ("dynatemp-range", ["0.3"]),
+  ("dynatemp-exp", ["2"]), ("repeat-penalty", ["1.1"]), ("frequency-penalty", ["-0.2"]), ("presence-penalty", ["0.3"]),
+  ("repeat-last-n", ["-1"]), ("dry-multiplier", ["0.8"]), ("dry-base", ["2"]), ("dry-allowed-length", ["3"]),
+  ("dry-penalty-last-n", ["100"]), ("dry-sequence-breaker", ["\n", "\""]), ("mirostat", ["true"]),
+  ("mirostat-ent", ["4"]), ("mirostat-lr", ["0.2"]), ("logit-bias", ["15=-inf", "2=1.5"]),
+  ("samplers", ["temperature;top_k;top_p;min_p;typ_p;top_n_sigma;xtc;penalties;dry"]), ("stop", ["User:", "\r\n# "]),
+  ("stop-token", ["7", "<|im_end|>"]), ("ignore-eos", ["true"]), ("max-new-tokens", ["77"]), ("parallel", ["3"]),
+]
+
+@Test func theWholeSamplerIsReadFromFilesAndOptionsAlike() throws {
+  var want = SamplingSettings()
+  want.sampler = SamplerConfig(temperature: 0.8, topK: 40, topP: 0.9, minP: 0.05)
+  (want.sampler.typicalP, want.sampler.topNSigma) = (0.95, 1.5)
+  want.sampler.xtc = XTC(probability: 0.5, threshold: 0.2)
+  want.sampler.dynamicTemperature = DynamicTemperature(range: 0.3, exponent: 2)
+  want.sampler.penalties = Penalties(repetition: 1.1, frequency: -0.2, presence: 0.3, window: -1)
+  want.sampler.dry = DRY(multiplier: 0.8, base: 2, allowedLength: 3, window: 100)
+  want.breakers = ["\n", "\""]
+  (want.usesMirostat, want.mirostat) = (true, Mirostat(target: 4, rate: 0.2))
+  want.sampler.logitBias = [15: -.infinity, 2: 1.5]
+  want.order = try SamplerOrder("temperature;top_k;top_p;min_p;typ_p;top_n_sigma;xtc;penalties;dry")
+  (want.stopStrings, want.stopTokens, want.ignoresEnd) = (["User:", "\r\n# "], ["7", "<|im_end|>"], true)
+  (want.maximumTokens, want.parallel) = (77, 3)
+  try want.check()
+
+  let options = chain.flatMap { name, values in values.map { (name: name, value: $0) } }
+  let given = try RunConfig(options: options)
+  #expect(given.sampling == want)
+  #expect(given.yaml.contains(#"stop: ["User:", "\r\n# "]"#))
+  #expect(try config(given.yaml) == given)
+  // No setting of the sampler is left out above, and all but the batch's size decide bits.
+  let names = chain.map(\.name)
+  for (name, value) in RunConfig().deciding where given.deciding[name] != value { #expect(names.contains(name)) }
+  for name in names {
+    #expect((given.deciding[name] != RunConfig().deciding[name]) == (name != "parallel"), "\(name)")
+  }
+}
+
+@Test func optionsReplaceAFilesListAndAddToTheirOwn() throws {
+  let file = "stop: [a, b]\nlogit-bias: [1=2]\nstop-token: c\n"
+  #expect(try config(file).sampling.stopStrings == ["a", "b"])
+  #expect(try config(file).sampling.stopTokens == ["c"])
+  let options = [(name: "stop", value: "x"), (name: "stop", value: "y"), (name: "logit-bias", value: "3=4")]
+  let both = try RunConfig(yaml: file, file: "f", options: options).sampling
+  #expect(both.stopStrings == ["x", "y"] && both.sampler.logitBias == [3: 4] && both.stopTokens == ["c"])
+  #expect(throws: ConfigError.self) { try config("stop: [[a], b]") }
+}
+
+@Test func samplersThatExcludeEachOtherAreNamed() throws {
+  let both = try config("samplers: top_k;temperature\nhf-order: true\n").sampling
+  #expect(throws: SamplerError.excluding("samplers", "hf-order")) { try both.check() }
+  #expect(throws: SamplerError.leftOut("top_p", "top_k")) { try config("samplers: top_k\ntop-p: 0.5").sampling.check() }
+  #expect(throws: SamplerError.self) { try config("stop: ''").sampling.check() }
+  #expect(try config("samplers: llama\nhf-order: true\n").sampling.order == nil)
 }
 
 @Test func ratioTakesDecimalsFractionsAndTau() throws {
@@ -105,6 +165,7 @@ private func config(_ yaml: String) throws -> RunConfig { try RunConfig(yaml: ya
   ("rounds", "0"), ("rounds", "two"), ("rounds", "1.5"), ("samples", "1"), ("eta", "0"), ("eta", "-1"), ("eta", ".nan"),
   ("eta", "1/0"), ("ratio", "1.1"), ("ratio", "1/3/4"), ("loss", "kto"), ("pairs", "best"), ("schedule", "cos"),
   ("warmup", "1.5"), ("warmup", "-0.1"), ("top-p", "1.01"), ("memory", "16GB"), ("memory", "-1GiB"), ("raw", "yes"),
+  ("samplers", "top_k;top_q"), ("logit-bias", "15"), ("logit-bias", "x=1"), ("repeat-last-n", "-2"), ("parallel", "0"),
   ("seed", "-1"), ("precision", "bf16"), ("tau", "x"), ("model", "[a, b]"),
 ])
 func badValuesAreNamed(key: String, value: String) {

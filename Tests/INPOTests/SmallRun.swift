@@ -20,7 +20,7 @@ struct SmallRun {
     config.prompts = try Self.file(folder + "/train.jsonl", ["One?", "Two?", "Three?", "Four?"])
     config.evaluatePrompts = try Self.file(folder + "/heldout.jsonl", ["Five?", "Six?"])
     config.raw = true
-    (config.rounds, config.samples, config.maxNewTokens) = (2, 4, 6)
+    (config.rounds, config.samples, config.sampling.maximumTokens) = (2, 4, 6)
     (config.pairs, config.pairsPerPrompt) = (.soft, 2)
     (config.rank, config.batch, config.epochs, config.checkpointSteps) = (2, 2, 2, 2)
     (config.learningRate, config.threads, config.eta) = (1e-2, 1, 0.1)

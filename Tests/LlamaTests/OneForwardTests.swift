@@ -65,7 +65,8 @@ import Testing
     }
     for rows in [1, 7, 64, 512] {
       expectSame(
-        try Scorer(policy, maximumRows: rows).logProbs(requests), sampled.logProbs, "at most \(rows) rows at once")
+        try Scorer(policy, ScorePlan(passRows: rows)).logProbs(requests), sampled.logProbs,
+        "at most \(rows) rows at once")
     }
   }
 
@@ -74,7 +75,7 @@ import Testing
     let model = try Tiny.kQuants.load(kv: kv)
     let sampled = try sample(model, past: 62)
     expectSame(try Scorer(sampled.policy).logProbs(sampled.requests), sampled.logProbs, "in one batch")
-    expectSame(try Scorer(sampled.policy, maximumRows: 7).logProbs(sampled.requests), sampled.logProbs, "cut")
+    expectSame(try Scorer(sampled.policy, ScorePlan(passRows: 7)).logProbs(sampled.requests), sampled.logProbs, "cut")
     try expectTrainersForward(sampled)
     let tokens = model.tokens(70)
     let exact = try Policy(Tiny.kQuants.load()).logProbs(tokens)

@@ -117,6 +117,17 @@ import Testing
     compare(got, want(try file.twin(), adapter.twin, groups), adapter) { error, _ in error < 1e-4 }
   }
 
+  /// Of the embedding alone: every block passes the gradient on, and a token that comes twice gets both parts. Granite's is scaled.
+  @Test(arguments: [Tiny.float, .nibbles, .granite]) func onlyTheEmbedding(tiny: Tiny) throws {
+    let file = try tiny.file()
+    let model = try file.load(.f32)
+    let adapter = LoRAAdapter.random(model, rank: 3, only: { $0 == TensorName.tokenEmbd })
+    #expect(adapter.modules.count == 1)
+    let groups = groups(model)
+    let got = try got(Policy(model, adapter: adapter), groups, .f32)
+    compare(got, want(try file.twin(), adapter.twin, groups), adapter) { error, _ in error < 1e-4 }
+  }
+
   /// Of the head alone: no block has anything to pass down.
   @Test func onlyTheHead() throws {
     let file = try Tiny.float.file()
@@ -138,8 +149,9 @@ import Testing
       isRankStabilised: true)
     let adapter = try LoRAAdapter.fresh(architecture: "llama", options: options, seed: 2, shapes: model.adaptable)
     for module in adapter.modules {
-      for (i, value) in Seeded(4, module.name).normals(module.b.count, deviation: 0.1).enumerated() {
-        module.b.pointer[i] = value
+      let zero = module.name == TensorName.tokenEmbd ? module.a : module.b
+      for (i, value) in Seeded(4, module.name).normals(zero.count, deviation: 0.1).enumerated() {
+        zero.pointer[i] = value
       }
     }
     var twin = adapter.twin

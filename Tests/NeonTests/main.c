@@ -126,7 +126,8 @@ static void linear(k_context c, k_context scalar, k_format format, size_t rows, 
     for (int kind = 0; kind < K_INTEGERS_COUNT && facts.block_values > 1; kind++) {
         snprintf(what, sizeof what, "%s %s %zux%zux%zu fill %d", facts.name, kind ? "int8" : "int16", rows, outputs, n, fill);
         k_activations a = quantized(c, kind, x, rows, n), b = quantized(scalar, kind, x, rows, n);
-        expect_same(a.q, b.q, room(rows, n) / (kind == K_INT16 ? 2 : 4), what);
+        if (kind != K_INT16 || strcmp(table_name, "amx_int8") != 0) /* whose order is its own; its products show what they are */
+            expect_same(a.q, b.q, room(rows, n) / (kind == K_INT16 ? 2 : 4), what);
         expect_same(a.scale, b.scale, room(rows, n) / 32, what);
         expect_same(a.sum, b.sum, room(rows, n) / 32, what);
         expect_same(a.total, b.total, room(rows, n) / 16, what);
@@ -164,7 +165,7 @@ static void linear(k_context c, k_context scalar, k_format format, size_t rows, 
 }
 
 static void products(k_context c, k_context scalar) {
-    static const size_t sizes[][3] = {{1, 1, 1}, {1, 17, 2}, {2, 33, 1}, {3, 64, 3}, {5, 31, 1}, {7, 40, 2}, {13, 96, 1}, {8, 300, 1}};
+    static const size_t sizes[][3] = {{1, 1, 1}, {1, 17, 2}, {2, 33, 1}, {3, 64, 3}, {5, 31, 1}, {7, 40, 2}, {13, 96, 1}, {8, 300, 1}, {17, 33, 1}, {33, 16, 3}};
     for (k_format format = 0; format < K_FORMAT_COUNT; format++)
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
             for (fill fill = 0; fill < FILLS; fill++) {

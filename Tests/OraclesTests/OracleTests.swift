@@ -68,10 +68,11 @@ private let all: [Candidate] = [
 
 @Test func specs() throws {
   #expect(try Oracle.parse("rule:concise").name == "rule:concise")
-  for spec in ["rule:brief", "concise", "", "http:x"] {
+  for spec in ["concise", "", "verdict:x"] {
     #expect(throws: OracleError.unknown(spec: spec)) { try Oracle.parse(spec) }
   }
-  #expect("\(OracleError.unknown(spec: "x"))".contains("rule:concise, file:PATH, matrix:PATH"))
+  #expect("\(OracleError.unknown(spec: "x"))".contains("rule:TERMS, file:PATH, matrix:PATH"))
+  #expect(throws: OracleError.notOffered(kind: "http")) { try Oracle.parse("http://x") }
   #expect(throws: OracleError.needsPath(spec: "file:")) { try Oracle.parse("file:") }
 }
 

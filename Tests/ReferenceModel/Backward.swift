@@ -25,7 +25,15 @@ extension TwinModel {
       backward(block, &d.blocks[block], &gradient, at: t.blocks[block], adapter)  // 11 to 1
       below = d.blocks[block].x
     }
-    return (gradient, d)  // 0: the embedding is frozen
+    if let lora = adapter.modules[TwinName.tokenEmbd] {  // 0
+      let x = oneHot(t.tokens)
+      let scale = lora.scale * config.embeddingScale
+      gradient.modules[TwinName.tokenEmbd]?.b.addTransposedProduct(below, x.timesTransposed(lora.a), scale: scale)
+      var du = TwinTensor(zeros: x.rows, lora.a.rows)
+      du.addProduct(below, lora.b, scale: scale)
+      gradient.modules[TwinName.tokenEmbd]?.a.addTransposedProduct(du, x, scale: 1)
+    }
+    return (gradient, d)
   }
 
   private func backward(

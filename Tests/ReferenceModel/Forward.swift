@@ -5,7 +5,7 @@ extension TwinModel {
   public func forward(_ tokens: [Int], _ adapter: TwinAdapter = TwinAdapter()) -> TwinTape {
     precondition(!tokens.isEmpty, "a sequence needs at least one token")
     var t = TwinTape(config, tokens: tokens)
-    t.hidden = embed(tokens)  // 0
+    t.hidden = embed(tokens, adapter)  // 0
     for block in 0..<config.blockCount {
       t.blocks[block].x = t.hidden
       forward(block, &t.blocks[block], adapter)  // 1 to 11
@@ -49,10 +49,20 @@ extension TwinModel {
     t.out.add(t.ffnOut, scale: config.residualScale)  // 11
   }
 
-  private func embed(_ tokens: [Int]) -> TwinTensor {
+  private func embed(_ tokens: [Int], _ adapter: TwinAdapter) -> TwinTensor {
     let table = weight(TwinName.tokenEmbd)
     var x = TwinTensor(rows: tokens.count, columns: config.dim, values: tokens.flatMap { table.row($0) })
+    if let lora = adapter.modules[TwinName.tokenEmbd] {
+      x.add(oneHot(tokens).timesTransposed(lora.a).timesTransposed(lora.b), scale: lora.scale)
+    }
     x.multiply(by: config.embeddingScale)
+    return x
+  }
+
+  /// `[T, V]`: 1 at each row's token.
+  func oneHot(_ tokens: [Int]) -> TwinTensor {
+    var x = TwinTensor(zeros: tokens.count, config.vocabularySize)
+    for (row, token) in tokens.enumerated() { x.values[row * x.columns + token] = 1 }
     return x
   }
 }

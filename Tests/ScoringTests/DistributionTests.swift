@@ -65,9 +65,9 @@ struct DistributionTests {
 
   @Test(arguments: [1, 7, 64, 512], [1, 2])
   func packingMemoryAndThreadsChangeNoBit(rows: Int, threads: Int) throws {
-    let whole = try run(Scorer(Policy(model()), maximumRows: 4096), requests)
-    for pageBytes in [1, 1 << 20, ScoreBatches.defaultPageBytes] {
-      let scorer = Scorer(try Policy(model(threads: threads)), maximumRows: rows, pageBytes: pageBytes)
+    let whole = try run(Scorer(Policy(model()), ScorePlan(passRows: 4096)), requests)
+    for pageBytes in [1, 1 << 20, ScorePlan.usualPageBytes] {
+      let scorer = Scorer(try Policy(model(threads: threads)), ScorePlan(passRows: rows, pageBytes: pageBytes))
       #expect(try run(scorer, requests) == whole)
       #expect(try run(scorer, requests.reversed()) == whole.reversed())
     }
@@ -96,7 +96,7 @@ struct DistributionTests {
 
   /// Of a server it is known that adapters on the head changed what it sampled but not what it scored.
   @Test(arguments: [
-    "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "output.weight",
+    "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "output.weight", "token_embd",
   ])
   func anAdapterOnAnyLayerShows(layer: String) throws {
     let model = try model()
@@ -117,8 +117,9 @@ struct DistributionTests {
   private func adapter(_ shapes: [LoRAShape]) -> LoRAAdapter {
     let adapter = LoRAAdapter.fresh(architecture: "llama", rank: 2, alpha: 4, seed: 2, shapes: shapes)
     for module in adapter.modules {
-      for (i, value) in Seeded(2, module.name).normals(module.b.count, deviation: 0.2).enumerated() {
-        module.b.buffer[i] = value
+      let zero = module.name == "token_embd.weight" ? module.a : module.b
+      for (i, value) in Seeded(2, module.name).normals(zero.count, deviation: 0.2).enumerated() {
+        zero.buffer[i] = value
       }
     }
     return adapter

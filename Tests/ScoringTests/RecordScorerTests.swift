@@ -205,19 +205,21 @@ struct RecordScorerTests {
       #"{"prompt":"x","response":"yes"}"#, #"{"prompt_ids":[],"response_ids":[70]}"#,
       #"{"prompt_ids":[70],"response_ids":[80,99999]}"#, #"{"text":""}"#, #"{"prompt":"x","response":"no!"}"#,
       "{\"text\":\"\(String(repeating: "long ", count: 60))\"}", #"{"prompt_ids":[70],"response":"a"}"#,
+      #"{"prompt_ids":[70],"response_ids":[]}"#, #"{"prompt":"x","chosen":"a","rejected_ids":[]}"#,
+      #"{"token_ids":[70]}"#,
     ].map { Data(($0 + "\n").utf8) }
     let records = try JSONLines.parse(ScoreRecord.self, Data(lines.joined()), file: "test")
     var faults: [RecordFault] = []
     var scored: [ScoredRecord] = []
     try RecordScorer(policy, encoder: encoder).run(
       records, onFault: { faults.append($0) }, isCancelled: { false }, onRecord: { scored.append($0) })
-    #expect(faults.map(\.index) == [1, 2, 3, 5, 6])
+    #expect(faults.map(\.index) == [1, 2, 3, 5, 6, 7, 8, 9])
     #expect(
       faults.map { "\($0.reason)" } == [
         LlamaError.emptySequence.description, LlamaError.token(99999, vocabulary: 259).description,
         LlamaError.emptySequence.description, LlamaError.contextExceeded(needed: 299, limit: 256).description,
         ScoreError.noTokens.description,
-      ])
+      ] + [String](repeating: ScoreError.emptyAnswer.description, count: 3))
     #expect(try scored.map(json) == score([lines[0], lines[4]], perToken: false).map(json))
   }
 

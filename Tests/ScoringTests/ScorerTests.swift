@@ -39,8 +39,8 @@ struct ScorerTests {
   @Test(arguments: [1, 7, 64, 512])
   func theSizeOfAChunkChangesNoBit(rows: Int) throws {
     let policy = try Policy(model())
-    let whole = try Scorer(policy, maximumRows: 4096).logProbs(requests, isCancelled: { false })
-    #expect(try Scorer(policy, maximumRows: rows).logProbs(requests, isCancelled: { false }) == whole)
+    let whole = try Scorer(policy, ScorePlan(passRows: 4096)).logProbs(requests, isCancelled: { false })
+    #expect(try Scorer(policy, ScorePlan(passRows: rows)).logProbs(requests, isCancelled: { false }) == whole)
   }
 
   @Test func theNumberOfThreadsChangesNoBit() throws {
@@ -73,16 +73,16 @@ struct ScorerTests {
     let policies = try policies(model(threads: threads))
     let alone = try policies.map { try Scorer($0).logProbs(requests, isCancelled: { false }) }
     #expect(Set(alone).count == policies.count, "the policies should differ")
-    let together = try Scorer(policies, maximumRows: rows).logProbsPerPolicy(requests, isCancelled: { false })
+    let together = try Scorer(policies, ScorePlan(passRows: rows)).logProbsPerPolicy(requests, isCancelled: { false })
     #expect(together == alone)
-    let other = try Scorer(policies.reversed(), maximumRows: rows)
+    let other = try Scorer(policies.reversed(), ScorePlan(passRows: rows))
       .logProbsPerPolicy(requests.reversed(), isCancelled: { false })
     #expect(other == alone.reversed().map { $0.reversed() })
   }
 
   @Test func progressCountsRequestsNotPolicies() throws {
     var done: [Int] = []
-    let scorer = Scorer(try Array(policies(model()).prefix(2)), pageBytes: 1)
+    let scorer = Scorer(try Array(policies(model()).prefix(2)), ScorePlan(pageBytes: 1))
     _ = try scorer.logProbsPerPolicy(requests, onProgress: { done.append($0) }, isCancelled: { false })
     #expect(done == [1, 2, 3], "each request is a batch by itself")
     let results = try scorer.logProbsPerPolicy([], isCancelled: { false })

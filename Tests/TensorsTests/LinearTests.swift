@@ -2,10 +2,12 @@
 import Tensors
 import Testing
 
-/// (rows, outputs, blocks of K). Few rows have a way of their own, more go in tiles of up to 6, outputs in panels of 32; K
-/// of one block, several, more than 256.
+/// (rows, outputs, blocks of K). Few rows have a way of their own, more go in tiles of up to 6 or 16, outputs in panels of
+/// 32; K of one block, several, more than 256.
 private let sizes = [
-  (1, 1, 1), (1, 17, 2), (2, 33, 1), (3, 64, 3), (5, 31, 1), (6, 16, 2), (7, 40, 2), (13, 96, 1), (64, 35, 1),
+  (1, 1, 1), (1, 17, 2), (2, 33, 1), (3, 64, 3), (5, 31, 1), (6, 16, 2), (7, 40, 2), (8, 33, 3), (13, 96, 1),
+  (15, 9, 1),
+  (16, 17, 2), (17, 33, 1), (31, 5, 3), (33, 16, 2), (47, 7, 1), (64, 35, 1),
 ]
 
 private func linear(_ k: Kernels, _ x: [Float], rows: Int, _ w: WeightView, _ precision: Precision) -> [Float] {
@@ -52,6 +54,18 @@ func noResultDependsOnThreadsOrNeighbours(table: String, format: WeightFormat) {
         linear(kernels(table), Array(x[row * n..<(row + 1) * n]), rows: 1, w, precision),
         Array(together[row * outputs..<(row + 1) * outputs]), "row \(row) alone")
     }
+  }
+}
+
+/// More than the tables keep sums for at a time.
+@Test(arguments: Kernels.available, [WeightFormat.q8_0, .q2_K])
+func linearOfManyRowsEqualsScalar(table: String, format: WeightFormat) {
+  let (rows, outputs, n) = (530, 33, 512)
+  let w = Blocks(format, outputs, n).view
+  let x = activations(rows, n, odd: false)  // no NaN, which would hide what else is wrong in its row
+  for precision in [Precision.int16, .int8] {
+    expectSameBits(
+      linear(kernels(table), x, rows: rows, w, precision), linear(scalar, x, rows: rows, w, precision), "\(precision)")
   }
 }
 

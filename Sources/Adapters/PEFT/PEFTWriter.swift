@@ -37,9 +37,9 @@ extension LoRAAdapter {
       let b = try order.toHuggingFace(module.b, of: module.name)
       // 1 unless the ranks differ.
       let factor = adapter.scale(of: module) / (folderAlpha / Float(rank))
-      let path = "base_model.model." + target.hfPath(block: block ?? 0)
-      try tensors.add(path + ".lora_A.weight", module.a.resized(rows: rank, columns: module.a.columns), format)
-      try tensors.add(path + ".lora_B.weight", b.resized(rows: b.rows, columns: rank, factor: factor), format)
+      let names = target.peftNames(block: block)
+      try tensors.add(names.a, module.a.resized(rows: rank, columns: module.a.columns), format)
+      try tensors.add(names.b, b.resized(rows: b.rows, columns: rank, factor: factor), format)
     }
 
     let config = Self.configuration(
@@ -76,6 +76,15 @@ extension LoRAAdapter {
       }
 
       """
+  }
+}
+
+extension LoRATarget {
+  /// The names of A and B in a PEFT folder.
+  fileprivate func peftNames(block: Int?) -> (a: String, b: String) {
+    let path = "base_model.model." + hfPath(block: block ?? 0)
+    return self == .tokenEmbd
+      ? (path + ".lora_embedding_A", path + ".lora_embedding_B") : (path + ".lora_A.weight", path + ".lora_B.weight")
   }
 }
 

@@ -2,7 +2,6 @@
 /// specification. Stricter than needed to find the data: tensors must cover it without overlap or hole, as the specification says.
 
 import Foundation
-import GGUF
 import Tensors
 
 final class SafetensorsFile {

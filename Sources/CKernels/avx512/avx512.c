@@ -28,6 +28,6 @@ static inline __m512i dot_bytes(__m512i sum, __m512i w, __m512i x) {
 #include "table.h"
 #pragma clang attribute pop
 
-const k_table k_avx512 = K_AVX512_TABLE("avx512");
+const k_table k_avx512 = K_AVX512_TABLE("avx512", quantize_avx512, linear_int16, linear_int8, peak);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../amx/amx.h"
 #include "../table.h"
 
 #define DOT_INT16(sum, w, x) _mm512_dpwssd_epi32(sum, w, x)
@@ -21,6 +22,9 @@
 #include "table.h"
 #pragma clang attribute pop
 
-const k_table k_avx512_vnni = K_AVX512_TABLE("avx512_vnni");
+const k_table k_avx512_vnni = K_AVX512_TABLE("avx512_vnni", quantize_avx512, linear_int16, linear_int8, peak);
+
+/* The same where AMX has nothing to give. */
+const k_table k_amx_int8 = K_AVX512_TABLE("amx_int8", amx_quantize, amx_linear_int16, amx_linear_int8, amx_peak);
 
 #endif

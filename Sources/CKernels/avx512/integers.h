@@ -3,7 +3,7 @@
  *
  * Whoever includes this defines DOT_INT16(sum, w, x) and DOT_INT8(sum, w, x): for every 32-bit lane, sum plus the products
  * of its two 16-bit integers; of its four bytes, w without and x with a sign. Both exact. */
-#include "expand.h"
+#include "panel.h"
 
 enum {
     TOKENS = 6, /* of a tile */
@@ -11,9 +11,6 @@ enum {
     FEW = 64,   /* up to so many, nobody waits for arithmetic while the first panel comes from memory */
     ROWS = 512  /* tokens whose sums are kept at a time */
 };
-
-/* Weights that share a scale. */
-K_INLINE int group_values(k_format format) { return (int)group_of(format); }
 
 static void quantize_avx512(k_activations to, const float *x, size_t n) {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
@@ -82,19 +79,6 @@ K_INLINE __m512 add_group(__m512 acc, __m512i sum, __m512 scale, __m512 minimum,
     return _mm512_fmadd_ps(_mm512_set1_ps(x_sum), minimum, acc);
 }
 
-/* ---- Formats without a way of their own ---- */
-
-/* Whether minima are added: a constant for the compiler, unless `format` stands for others. */
-K_INLINE bool adds_minimum(const k_product *p, k_format format) { return has_minimum(expands(format) ? format : p->format); }
-
-/* Widens n values of 16 rows that `row` points at, and lets it point at the results. */
-static void widen_rows(integers to[16], const uint8_t *row[16], k_format format, size_t n) {
-    for (size_t r = 0; r < 16; r++) {
-        widen(&to[r], row[r], format, n);
-        row[r] = (const uint8_t *)&to[r];
-    }
-}
-
 /* ---- Few tokens ---- */
 
 /* 16 outputs from o on, of which `lanes` exist, for all `tokens` tokens: the whole of K. Meanwhile 16 rows from `next` on
@@ -143,35 +127,6 @@ K_INLINE void direct_lanes(const k_product *p, const uint8_t *const start[16], c
 }
 
 /* ---- Panels ---- */
-
-/* 32 outputs and a chunk of K. */
-typedef struct {
-    __m512i words[K_CHUNK / 4][2]; /* [word][outputs 0...15, 16...31] */
-    unit_scales scales[2];
-} panel;
-
-/* In int16 the zero point is taken from the bytes, in int8 from the sums. */
-K_INLINE void expand(panel *to, const k_product *p, const uint8_t *row[K_PANEL], size_t n, k_format format, k_integers kind) {
-    const int unit = unit_of(format);
-    const char zero = (char)(kind == K_INT16 ? zero_point(format) : 0);
-    integers widened[16];
-    for (size_t h = 0; h < 2; h++) {
-        if (!expands(format)) widen_rows(widened, row + 16 * h, p->format, n);
-        load_scales(&to->scales[h], row + 16 * h, format, n);
-        for (size_t u = 0; u < n / (size_t)unit; u++)
-            expand_unit((word_sink){&to->words[u * (size_t)(unit / 4)][h], 2, zero}, row + 16 * h, u, format);
-    }
-}
-
-/* Memory to ask for while there is arithmetic to do: `step` lines with every group of a tile. */
-typedef struct {
-    const uint8_t *at, *end;
-    size_t step;
-} fetch;
-
-K_INLINE void fetch_lines(fetch *f) {
-    for (size_t i = 0; i < f->step && f->at < f->end; i++, f->at += 64) _mm_prefetch((const char *)f->at, _MM_HINT_T1);
-}
 
 /* sums [tokens][32] += n values of the panel times the tokens. */
 K_INLINE void tile(float *sums, const panel *w, k_activations x, size_t n, bool start, fetch *ahead, k_format format,
@@ -262,7 +217,7 @@ K_INLINE void linear_format(const k_product *p, size_t begin, size_t end, k_form
                 const size_t bytes = n / facts.block_values * facts.block_bytes;
                 const fetch ahead = {next + K_PANEL * offset, next + K_PANEL * (offset + bytes), 0};
                 row_pointers(row, p->w + o * row_bytes + offset, row_bytes, outputs);
-                expand(&w, p, row, n, format, kind);
+                expand(&w, p, row, n, format, kind == K_INT16);
                 panel_tokens(p, &w, sums, t, last, first, n, ahead, format, kind);
             }
             for (size_t i = t; i < last; i++)

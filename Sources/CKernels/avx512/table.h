@@ -12,17 +12,17 @@
 #include "peaks.h"
 #include "../scalar/pages.h" /* after halves.h */
 
-#define K_AVX512_TABLE(title)                                                \
-    {                                                                        \
-        .name = title,                                                       \
-        .expands = expands,                                                  \
-        .quantize = quantize_avx512,                                         \
-        .linear = {[K_INT16] = linear_int16, [K_INT8] = linear_int8},        \
-        .backward = backward_integers,                                       \
-        .multiply = multiply_avx512,                                         \
-        .outer = outer_avx512,                                               \
-        .panel = panel_avx512,                                               \
-        .dequantize = dequantize,                                            \
-        K_SHARED_SLOTS,                                                      \
-        .peak = peak,                                                        \
+#define K_AVX512_TABLE(title, quantize_slot, int16_slot, int8_slot, peak_slot) \
+    {                                                                          \
+        .name = title,                                                         \
+        .expands = expands,                                                    \
+        .quantize = quantize_slot,                                             \
+        .linear = {[K_INT16] = int16_slot, [K_INT8] = int8_slot},              \
+        .backward = backward_integers,                                         \
+        .multiply = multiply_avx512,                                           \
+        .outer = outer_avx512,                                                 \
+        .panel = panel_avx512,                                                 \
+        .dequantize = dequantize,                                              \
+        K_SHARED_SLOTS,                                                        \
+        .peak = peak_slot,                                                     \
     }

@@ -104,7 +104,8 @@ typedef struct {
 #define K_ACT_BLOCK 32 /* activations are quantised in blocks of 32 */
 
 typedef enum {
-    K_INT16, /* q in ±32767; within every 4 values the order is 0, 2, 1, 3 (so that packed weights need no shuffle) */
+    K_INT16, /* q in ±32767; within every 4 values the order is 0, 2, 1, 3 (so that packed weights need no shuffle), or, in
+              * the AMX table, in every 32 first their low bytes, then their high ones */
     K_INT8,  /* q in ±127, in their order */
     K_INTEGERS_COUNT, /* of those that k_linear_integers takes */
     K_INT14  /* q in ±8191, in the order of K_INT16: 32 products of two such fit in 32 bits. For gradients */

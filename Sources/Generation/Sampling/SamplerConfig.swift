@@ -90,6 +90,9 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible {
   case unknownStage(String)
   case repeatedStage(String)
   case leftOut(String, String)
+  case excluding(String, String)
+  case severalTokens(String, count: Int)
+  case unknownToken(TokenID, vocabulary: Int)
   case notFinite(position: Int)
   case nothingLeft(position: Int)
 
@@ -102,6 +105,11 @@ public enum SamplerError: Error, Equatable, CustomStringConvertible {
     case .leftOut(let name, let order):
       "The sampler '\(name)' is set but not in the order '\(order)', so it would do nothing. Name it there, or leave its "
         + "options out."
+    case .excluding(let one, let other): "'\(one)' and '\(other)' exclude each other. Give one of them."
+    case .severalTokens(let text, let count):
+      "The stop-token '\(text)' is \(count) tokens of this model. Give one token, or the text as 'stop'."
+    case .unknownToken(let id, let vocabulary):
+      "Token id \(id) is outside the vocabulary of \(vocabulary); `parley tokenize` shows ids."
     case .notFinite(let position):
       "The model's logits at position \(position) are not finite, so nothing can be drawn. The model or adapter is damaged: "
         + "check its SHA-256, or train with a smaller rate."

@@ -1,5 +1,3 @@
-import Tensors
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -14,6 +12,7 @@ import Tensors
 public final class MappedFile: @unchecked Sendable {
   public let bytes: UnsafeRawBufferPointer
 
+  /// - Throws: `FileError` when there is no such regular file or it cannot be read.
   public init(_ path: String) throws(FileError) {
     // Non-blocking, so that a pipe of that name cannot hold us up.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -40,7 +39,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   /// Asks the system to start reading everything from `offset` on; returns at once.
-  func prefetch(from offset: Int) {
+  public func prefetch(from offset: Int) {
     let page = Int(getpagesize())
     let start = offset / page * page
     guard let base = bytes.baseAddress, start < bytes.count else { return }
