@@ -31,8 +31,11 @@ public struct LoRAAdapter: Sendable {
   public var alpha: Float
   /// By block, then in the order of `LoRATarget`; head and embedding come last.
   public private(set) var modules: [LoRAModule]
+  /// What its file says about where it comes from.
+  public var origin: LoRAOrigin
 
-  public init(architecture: String, alpha: Float, modules: [LoRAModule]) {
+  public init(architecture: String, alpha: Float, modules: [LoRAModule], origin: LoRAOrigin = LoRAOrigin()) {
+    self.origin = origin
     self.architecture = architecture
     self.alpha = alpha
     self.modules = modules.sorted { Self.order($0.name) < Self.order($1.name) }
@@ -98,7 +101,7 @@ public struct LoRAAdapter: Sendable {
       for i in 0..<b.count { b.pointer[i] *= factor }
       return LoRAModule(name: module.name, a: module.a, b: b)
     }
-    return LoRAAdapter(architecture: architecture, alpha: shared, modules: folded)
+    return LoRAAdapter(architecture: architecture, alpha: shared, modules: folded, origin: origin)
   }
 
   /// True for a fresh adapter: with A or B zero the model is the base.
@@ -111,7 +114,7 @@ public struct LoRAAdapter: Sendable {
   /// The same values in memory of their own.
   public func copy() -> LoRAAdapter {
     let modules = modules.map { LoRAModule(name: $0.name, a: $0.a.copy(), b: $0.b.copy(), alpha: $0.alpha) }
-    return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules)
+    return LoRAAdapter(architecture: architecture, alpha: alpha, modules: modules, origin: origin)
   }
 
   // MARK: Checks

@@ -48,6 +48,25 @@ public enum LoRATarget: String, CaseIterable, Sendable {
     return (block, target)
   }
 
+  /// Where the layer is in Hugging Face's models of the family: `model.layers.3.self_attn.q_proj`.
+  func hfPath(block: Int) -> String {
+    switch self {
+    case .output: hfName
+    case .tokenEmbd: "model.\(hfName)"
+    default: "model.layers.\(block).\(isAttention ? "self_attn" : "mlp").\(hfName)"
+    }
+  }
+
+  /// The target such a path names, and its block, nil for head and embedding; nil for any other path.
+  static func parse(hfPath: String) -> (block: Int?, target: LoRATarget)? {
+    for target in [output, tokenEmbd] where hfPath == target.hfPath(block: 0) { return (nil, target) }
+    let parts = hfPath.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 5, let block = Int(parts[2]), let target = inBlock.first(where: { $0.hfName == parts[4] }),
+      target.hfPath(block: block) == hfPath
+    else { return nil }
+    return (block, target)
+  }
+
   /// Reads a list such as `all-linear`, `attention`, `mlp`, or `attn_q,v_proj,output`, in any mixture separated by commas.
   ///
   /// - Parameter isTied: the base shares one matrix between embedding and head, which cannot be adapted then.

@@ -202,7 +202,9 @@ public final class INPORun {
         observer.onStep($0)
         observer.onProgress(1, 0)
       }, onEvaluation: observer.onEvaluation, onNote: observer.onNote, isCancelled: isCancelled)
-    guard let adapter = last.policy.adapter else { return }
+    guard var adapter = last.policy.adapter else { return }
+    adapter.origin = config.origin(
+      over: model, modelSHA256: inputs.manifest.model.sha256, data: try Fingerprint.of(file: files.pairs))
     try adapter.write(gguf: files.adapter)
   }
 

@@ -144,6 +144,17 @@ public struct RunConfig: Equatable, Sendable {
 
   public func makeSchedule() -> Schedule { Schedule(schedule, peak: learningRate, warmUp: warmUp) }
 
+  /// What an adapter trained by this configuration says about itself.
+  ///
+  /// - Parameters:
+  ///   - modelSHA256: of the base's file.
+  ///   - data: SHA-256 of the pairs.
+  public func origin(over model: LlamaModel, modelSHA256: String, data: String) -> LoRAOrigin {
+    var facts = ["method": loss.rawValue, "model": modelSHA256, "data": data]
+    if loss == .inpo { facts.merge(["eta": "\(eta)", "tau": "\(ratio * eta)"]) { $1 } }
+    return LoRAOrigin(base: model.name, facts: facts)
+  }
+
   /// An adapter with this configuration's rank, alpha and targets that changes nothing yet.
   /// - Throws: `AdapterError` for a target that is not known or cannot be adapted, and for patterns that mean nothing.
   public func freshAdapter(for model: LlamaModel) throws(AdapterError) -> LoRAAdapter {

@@ -40,7 +40,7 @@ struct RunInputs {
     model = try LlamaModel(
       file, precision: config.precision, kv: config.kv, kernels: kernels,
       context: config.context == 0 ? nil : config.context)
-    reference = config.reference == "base" ? nil : try LoRAAdapter.read(gguf: config.reference)
+    reference = config.reference == "base" ? nil : try LoRAAdapter.read(config.reference, for: model.loraBase)
     _ = try Policy(model, adapter: reference ?? config.freshAdapter(for: model))
 
     let (encoder, limit) = (encoder, model.context)
@@ -65,7 +65,9 @@ struct RunInputs {
     var files = ["prompts": try Manifest.File(of: config.prompts)]
     if !config.evaluatePrompts.isEmpty { files["heldout"] = try Manifest.File(of: config.evaluatePrompts) }
     if !config.evalPairs.isEmpty { files["heldout-pairs"] = try Manifest.File(of: config.evalPairs) }
-    if config.reference != "base" { files["reference"] = try Manifest.File(of: config.reference) }
+    if config.reference != "base" {
+      files["reference"] = try Manifest.File(of: config.reference, parts: LoRAAdapter.files(of: config.reference))
+    }
     for (index, path) in try Oracle.files(config.oracle).enumerated() {
       files[index == 0 ? "oracle" : "oracle-\(index + 1)"] = try Manifest.File(of: path)
     }

@@ -18,6 +18,8 @@ public final class LlamaModel: @unchecked Sendable {
   }
 
   public let config: LlamaConfig
+  /// As the file has it.
+  public let name: String?
   public let precision: Precision
   /// How its sequences keep keys and values.
   public let kv: KVFormat
@@ -67,6 +69,13 @@ public final class LlamaModel: @unchecked Sendable {
     return isTied ? blockLayers : blockLayers + ends
   }
 
+  /// What an adapter is read and checked against.
+  public var loraBase: LoRABase {
+    LoRABase(
+      architecture: config.architecture.name, name: name, headDim: config.headDim,
+      pairs: config.architecture.rotaryPairs, layers: adaptable, isTied: isTied)
+  }
+
   /// Finds every tensor in the mapped file and checks its shape. Nothing big is copied: norms and biases only.
   ///
   /// - Parameter context: positions a sequence may have; nil takes the model's own limit.
@@ -83,6 +92,7 @@ public final class LlamaModel: @unchecked Sendable {
     }
     guard kv.fits(headDim: config.headDim) else { throw LlamaError.headNotInBlocks(kv, headDim: config.headDim) }
     self.config = config
+    name = file.metadata["general.name"]?.asString
     self.precision = precision
     self.kv = kv
     self.kernels = kernels

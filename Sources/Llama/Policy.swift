@@ -48,7 +48,7 @@ public final class Policy {
   public init(_ model: LlamaModel, adapter: LoRAAdapter? = nil, scale: Float = 1) throws {
     self.model = model
     self.adapter = adapter
-    try adapter?.check(architecture: model.config.architecture.name, layers: model.adaptable)
+    try adapter?.check(model.loraBase)
     let modules = Dictionary(uniqueKeysWithValues: (adapter?.modules ?? []).map { ($0.name, $0) })
     func slot(_ name: String) -> Slot? {
       modules[name].map { Slot($0, scale: scale * (adapter?.scale(of: $0) ?? 1)) }

@@ -132,7 +132,8 @@ public final class PartFile {
   }
 }
 
-func folderPath(of path: String) -> String {
+/// Of `a/b` it is `a`, of `b` it is `.`.
+public func folderPath(of path: String) -> String {
   guard let slash = path.lastIndex(of: "/") else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
 }

@@ -46,7 +46,11 @@ enum ExitStatus: Int32 {
       case .noAnswer: self = .readOrWrite
       default: self = .badData
       }
-    case is LlamaError, is AdapterError, is TokenizerError, is TemplateError, is PromptError, is RecordError,
+    case let error as SafetensorsError:
+      if case .file(let file) = error { self = ExitStatus(file: file) } else { self = .badData }
+    case let error as AdapterError:
+      if case .noConfiguration = error { self = .notFound } else { self = .badData }
+    case is LlamaError, is TokenizerError, is TemplateError, is PromptError, is RecordError,
       is ScoreError, is GenerationError:
       self = .badData
     case let error as ConfigError: self = error.isUsage ? .usage : .badData

@@ -103,13 +103,15 @@ struct AdapterChoice: ExpressibleByArgument {
   }
 
   func policy(_ model: LlamaModel) throws -> Policy {
-    try Policy(model, adapter: LoRAAdapter.read(gguf: path), scale: scale)
+    try Policy(model, adapter: .read(path, for: model.loraBase), scale: scale)
   }
 }
 
 /// The adapter of the policy. Several are read, so that a second one is not silently the only one.
 struct AdapterOption: ParsableArguments {
-  @Option(name: .customLong("adapter"), help: "A LoRA adapter in GGUF, with a scale if wished: FILE or FILE=SCALE.")
+  @Option(
+    name: .customLong("adapter"),
+    help: "A LoRA adapter (GGUF, PEFT or MLX), with a scale if wished: FILE or FILE=SCALE.")
   private var given: [AdapterChoice] = []
 
   func choice() throws -> AdapterChoice? {

@@ -7,7 +7,7 @@ struct Parley: AsyncParsableCommand {
     subcommands: [
       Inspect.self, Tokenize.self, Chat.self, Generate.self, Score.self, MeasurePerplexity.self, Judge.self,
       Evaluate.self,
-      EvaluateChoices.self, Export.self, Bench.self, Game.self, Train.self, Align.self,
+      EvaluateChoices.self, Export.self, Verify.self, Bench.self, Game.self, Train.self, Align.self,
     ])
 
   /// Wrong usage is the argument parser's to report; everything a command throws has its sentence and exit code in

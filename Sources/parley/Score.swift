@@ -28,7 +28,7 @@ struct Score: AsyncParsableCommand {
 
   @Option(
     help:
-      "A LoRA adapter in GGUF, FILE or FILE=SCALE, with a name NAME=FILE or NAME=FILE:SCALE; or base. Any number of times."
+      "A LoRA adapter (GGUF, PEFT or MLX), FILE or FILE=SCALE, with a name NAME=FILE or NAME=FILE:SCALE; or base. Any number of times."
   )
   var adapter: [NamedAdapter] = []
 

@@ -31,7 +31,7 @@ struct Train: ParsableCommand {
   @Option(help: "The folder to write.")
   var out: String
 
-  @Option(help: "The adapter to start from, in GGUF; without it a fresh one, which is the base.")
+  @Option(help: "The adapter to start from (GGUF, PEFT or MLX); without it a fresh one, which is the base.")
   var policy: String?
 
   @Option(help: "π_ref: base, or an adapter. (default: base)")
@@ -61,11 +61,16 @@ struct Train: ParsableCommand {
     }
     let session = try Session(model, noise, raw: raw, inputs: template.inputs(raw: raw))
     let program = ResidentMemory.bytes
-    let start = try policy.map { try LoRAAdapter.read(gguf: $0) } ?? config.freshAdapter(for: session.model)
+    var start =
+      try policy.map { try LoRAAdapter.read($0, for: session.model.loraBase) }
+      ?? config.freshAdapter(for: session.model)
     let options = TrainerOptions(config, memory: config.memory ?? INPORun.defaultMemory, startsAtLast: true)
     if plan { return try show(options, loss, try Policy(session.model, adapter: start), session, program: program) }
     let digest = try Fingerprint.of(files: session.file.paths)
-    let base = try reference.flatMap { $0 == "base" ? nil : try LoRAAdapter.read(gguf: $0) }
+    start.origin = config.origin(over: session.model, modelSHA256: digest, data: try Fingerprint.of(file: pairs))
+    let base = try reference.flatMap {
+      $0 == "base" ? nil : try LoRAAdapter.read($0, for: session.model.loraBase)
+    }
     let frozenBy = (
       reference: NamedPolicy(try Policy(session.model, adapter: base), modelSHA256: digest),
       last: NamedPolicy(try Policy(session.model, adapter: start), modelSHA256: digest)

@@ -104,11 +104,72 @@ struct LoRAFileTests {
         writer.add(name: name, dimensions: [4], floats: [1, 1, 1, 1])
       }
     }
-    let block = WeightFormat.q8_0.encoded([Float](repeating: 1, count: 32))
-    expect(.quantised(path: path, tensor: Self.q + ".lora_a", format: "Q8_0")) { writer in
-      writer.add(name: Self.q + ".lora_a", dimensions: [32, 1], format: .q8_0, bytes: block)
+    let tokens = "adapter.alora.invocation_tokens"
+    expect(.unsupported(path: path, what: "activated LoRA ('\(tokens)')")) { writer in
+      Self.addPair(&writer)
+      writer.set(tokens, .uint32s([1, 2]))
+    }
+  }
+
+  /// llama.cpp's converter writes such files too.
+  @Test func quantisedFactorsAreReadAsFloats() throws {
+    // d = 0.5, to the bit.
+    var values: [Float] = (0..<32).map { Float($0) / 2 }
+    values[0] = -63.5
+    let adapter = try read { writer in
+      writer.add(
+        name: Self.q + ".lora_a", dimensions: [32, 1], format: .q8_0, bytes: WeightFormat.q8_0.encoded(values))
       writer.add(name: Self.q + ".lora_b", dimensions: [1, 4], floats: [1, 1, 1, 1])
     }
+    #expect(adapter.modules[0].a.values == values)
+  }
+
+  /// Halves have the bytes of an encoder that shares no code; ranks of 3 are no blocks of 32, so B stays F32 in Q8_0.
+  @Test(arguments: [WeightFormat.f16, .bf16, .q8_0])
+  func factorsAreWrittenInOtherFormats(format: WeightFormat) throws {
+    let a = Matrix(3, 64, Seeded(1).normals(192))
+    let b = Matrix(64, 3, Seeded(2).normals(192))
+    // Ties, the smallest half and less, the largest below the least normal one.
+    let special: [Float] = [
+      1 + 0x1p-11, 1 + 0x3p-11, 0x1p-24, 0x1p-25, 0x3p-26, 0x1.ffcp-15, -0.0, 1 + 0x1p-8, 1 + 0x3p-8,
+    ]
+    if format != .q8_0 {
+      for (i, value) in special.enumerated() { b.buffer[i] = value }
+    }
+    let adapter = LoRAAdapter(
+      architecture: "llama", alpha: 3, modules: [LoRAModule(name: Self.q, a: a, b: b)])
+    try adapter.write(gguf: path, format: format)
+    let file = try GGUFFile.open(path)
+    let stored = try #require(file.tensor(Self.q + ".lora_a"))
+    #expect(stored.format == format)
+    if format == .q8_0 {
+      // Half a step of a block's largest / 127, and a scale rounded to a half, 2⁻¹¹ of 127 steps.
+      let back = try file.floats(stored.name).values
+      for start in stride(from: 0, to: back.count, by: 32) {
+        let largest = a.values[start..<(start + 32)].map(\.magnitude).max() ?? 0
+        for i in start..<(start + 32) {
+          #expect((back[i] - a.values[i]).magnitude <= largest / 127 * (0.5 + 127 * 0x1p-11))
+        }
+      }
+    } else {
+      #expect(Array(file.bytes(of: stored)) == format.encoded(a.values))
+    }
+    let other = try #require(file.tensor(Self.q + ".lora_b"))
+    let formatOfB = format == .q8_0 ? WeightFormat.f32 : format
+    #expect(other.format == formatOfB && Array(file.bytes(of: other)) == formatOfB.encoded(b.values))
+    b.buffer[0] = 70000
+    let tooLarge = AdapterError.tooLarge(tensor: Self.q + ".lora_b", value: 70000, format: "F16")
+    if format == .f16 { #expect(throws: tooLarge) { try adapter.write(gguf: path, format: format) } }
+  }
+
+  @Test func theOriginIsKept() throws {
+    var adapter = Small.adapter(rank: 2, alpha: 12)
+    adapter.origin = LoRAOrigin(base: "some/base", facts: ["method": "inpo", "eta": "0.005"])
+    try adapter.write(gguf: path)
+    let back = try LoRAAdapter.read(gguf: path)
+    #expect(back.origin == adapter.origin)
+    #expect(back.canonicalBytes == Small.adapter(rank: 2, alpha: 12).canonicalBytes)
+    #expect(try GGUFFile.open(path).metadata["general.base_model.0.name"] == .string("some/base"))
   }
 
   @Test func badNumbersAreRefused() throws {

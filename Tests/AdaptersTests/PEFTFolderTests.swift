@@ -101,7 +101,7 @@ struct PEFTFolderTests {
     #expect(FileManager.default.contentsEqual(atPath: one, andPath: two))
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: one).sorted() == [
-        "adapter_config.json", "adapter_model.safetensors",
+        "README.md", "adapter_config.json", "adapter_model.safetensors",
       ])
   }
 
@@ -119,6 +119,37 @@ struct PEFTFolderTests {
     #expect(!FileManager.default.fileExists(atPath: folder))
     #expect(throws: FileError.self) {
       try adapter.writePEFT(folder: folder + "/deep/er", headDim: 4, pairs: .neighbours, baseName: nil)
+    }
+  }
+
+  @Test func theCardSaysWhereTheAdapterComesFrom() throws {
+    var adapter = Small.adapter(rank: 2, alpha: 3)
+    adapter.origin = LoRAOrigin(
+      base: "Small | model\n# x", facts: ["method": "inpo", "eta": "0.005", "tau": "0.0016", "data": "abcd"])
+    let folder = try temporaryFolder()
+    try adapter.writePEFT(folder: folder, headDim: 4, pairs: .neighbours, baseName: "us/small")
+    let card = try String(contentsOfFile: folder + "/README.md", encoding: .utf8)
+    for line in [
+      "base_model: \"us/small\"", "| base | us/small |", "| rank | 2 |", "| alpha | 3.0 |", "| method | inpo |",
+      "| η | 0.005 |", "| τ | 0.0016 |", "| data (SHA-256) | abcd |",
+    ] {
+      #expect(card.components(separatedBy: "\n").contains(line), "\(line) is not in:\n\(card)")
+    }
+    try adapter.writePEFT(folder: folder, headDim: 4, pairs: .neighbours, baseName: nil)
+    let nameless = try String(contentsOfFile: folder + "/README.md", encoding: .utf8)
+    #expect(!nameless.contains("base_model:") && nameless.contains("| base | Small \\| model # x |"))
+  }
+
+  @Test(arguments: [WeightFormat.f16, .bf16])
+  func halvesAreWrittenAndRead(format: WeightFormat) throws {
+    let adapter = Small.adapter(rank: 3, alpha: 6)
+    let folder = try temporaryFolder() + "/peft"
+    try adapter.writePEFT(folder: folder, headDim: 4, pairs: .neighbours, baseName: nil, format: format)
+    let back = try LoRAAdapter.read(folder, for: Small.base())
+    for (one, two) in zip(back.modules, adapter.modules) {
+      #expect(format.encoded(one.a.values) == format.encoded(two.a.values))
+      #expect(format.encoded(one.b.values) == format.encoded(two.b.values))
+      #expect(one.a.values != two.a.values)
     }
   }
 
@@ -165,7 +196,10 @@ struct PEFTFolderTests {
   /// B [8, rank] · A [rank, 16] in double precision.
   private func product(_ b: [Float], _ a: [Float], rank: Int) -> [Double] {
     (0..<(8 * 16)).map { index in
-      (0..<rank).reduce(0.0) { $0 + Double(b[index / 16 * rank + $1]) * Double(a[$1 * 16 + index % 16]) }
+      let (row, column) = (index / 16, index % 16)
+      var sum = 0.0
+      for r in 0..<rank { sum += Double(b[row * rank + r]) * Double(a[r * 16 + column]) }
+      return sum
     }
   }
 }

@@ -15,6 +15,12 @@ enum Small {
     ].map { ("blk.\(block).\($0.0).weight", $0.1, $0.2) }
   }
 
+  static func base(_ pairs: RotaryPairs = .neighbours, isTied: Bool = true, name: String? = nil) -> LoRABase {
+    LoRABase(
+      architecture: "llama", name: name, headDim: headDim, pairs: pairs,
+      layers: isTied ? shapes : shapes + [("output.weight", 40, 16), ("token_embd.weight", 16, 40)], isTied: isTied)
+  }
+
   static var names: [String] { shapes.map(\.name) }
 
   /// Random A and B everywhere.

@@ -120,7 +120,7 @@ struct ResultTests {
 
   @Test(arguments: [
     "inspect", "tokenize", "chat", "generate", "score", "perplexity", "judge", "train", "inpo", "evaluate",
-    "evaluate-choices", "export", "bench", "game",
+    "evaluate-choices", "export", "verify", "bench", "game",
   ])
   func everyCommandExplainsItself(command: String) throws {
     for arguments in [[command, "--help"], ["help", command]] {
