@@ -114,7 +114,9 @@ public enum FrozenPairs {
 
   /// Adds both policies' log-probs to encoded pairs. Pairs frozen already are checked against the fingerprints and kept.
   ///
-  /// - Parameter onProgress: after each batch, how many of the other pairs are done.
+  /// - Parameters:
+  ///   - memory: bytes that may be held beside the model; a pair that needs more is scored by itself.
+  ///   - onProgress: after each batch, how many of the other pairs are done.
   /// - Throws: `PairError`, `LlamaError`, `CancellationError`.
   public static func freeze(
     _ pairs: [PairRecord], reference: NamedPolicy, last: NamedPolicy, memory: Int? = nil,
@@ -140,7 +142,7 @@ public enum FrozenPairs {
     // Both policies share each pass over the weights; in the first round they may be the same.
     let areSame = last.fingerprint == reference.fingerprint
     let policies = areSame ? [reference.policy] : [reference.policy, last.policy]
-    let scored = try Scorer(policies, memory.map { ScorePlan(policies, memory: $0) } ?? ScorePlan())
+    let scored = try Scorer(policies, memory.map { ScorePlan(policies, memory: $0, isStrict: false) } ?? ScorePlan())
       .logProbsPerPolicy(requests, onProgress: onProgress, isCancelled: isCancelled)
     let (referenceLogps, lastLogps) = (scored[0], scored[areSame ? 0 : 1])
 

@@ -81,7 +81,7 @@ public enum Rule: Sendable {
       self = .regex(expression)
     default:
       throw .badSpec(
-        spec: spec, reason: "'\(text)' is none of the rules \(Self.known.joined(separator: ", "))")
+        spec: spec, reason: "'\(text)' is none of \(Self.known.map { "rule:" + $0 }.joined(separator: ", "))")
     }
   }
 

@@ -118,6 +118,7 @@ public struct RecordScorer {
 
   private func encode(_ record: ScoreRecord) throws -> Encoded {
     let encoded = try encodeUnchecked(record)
+    guard !encoded.request.prompt.isEmpty else { throw LlamaError.emptySequence }
     guard encoded.request.responses.allSatisfy({ !$0.isEmpty }) else { throw ScoreError.emptyAnswer }
     try scorer.check(encoded.request, top: top)
     return encoded

@@ -20,7 +20,8 @@ public struct ScorePlan: Sendable {
   /// - Parameters:
   ///   - policies: those that share each pass.
   ///   - memory: bytes that may be held beside the model.
-  public init(_ policies: [Policy], memory: Int) {
+  ///   - isStrict: whether a request that needs more is refused, instead of run by itself.
+  public init(_ policies: [Policy], memory: Int, isStrict: Bool = true) {
     let (config, ranks) = (policies[0].model.config, policies.map(\.blockRanks).max() ?? 0)
     func working(_ rows: Int) -> Int {
       // Beside the pass: its outputs, and what the head makes of them.
@@ -29,7 +30,7 @@ public struct ScorePlan: Sendable {
     }
     passRows = working(512) <= memory / 2 ? 512 : 64
     pageBytes = max(0, memory - working(passRows))
-    budget = memory
+    budget = isStrict ? memory : nil
   }
 
   /// - Throws: `ScoreError.memory` for a request that the budget has no room for.

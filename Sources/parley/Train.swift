@@ -89,14 +89,15 @@ struct Train: ParsableCommand {
       let groups = try (data.pairs() + (held?.pairs() ?? [])).map(\.group)
       _ = try TrainingPlan(frozenBy.last.policy, groups: groups, options: options)
       try FileSystem.createFolder(out)
-      let trained = try data.frozen(for: loss, by: frozenBy, into: out + "/pairs.jsonl", resume: resume)
+      let trained = try data.frozen(
+        for: loss, by: frozenBy, into: out + "/pairs.jsonl", resume: resume, memory: config.memory)
       var fingerprints = [
         "starting policy": frozenBy.last.fingerprint, "reference": frozenBy.reference.fingerprint,
         "pairs": try Fingerprint.of(file: out + "/pairs.jsonl"),
       ].merging(config.fingerprints) { old, _ in old }
       let heldOut = try held.map { held in
         let path = out + "/eval-pairs.jsonl"
-        let frozen = try held.frozen(for: loss, by: frozenBy, into: path, resume: resume)
+        let frozen = try held.frozen(for: loss, by: frozenBy, into: path, resume: resume, memory: config.memory)
         fingerprints["held-out pairs"] = try Fingerprint.of(file: path)
         return HeldOut(config, pairs: frozen)
       }

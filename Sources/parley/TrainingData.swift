@@ -45,12 +45,14 @@ enum TrainingData {
   ///
   /// - Parameter resume: takes the frozen pairs of an earlier start from `path`.
   func frozen(
-    for loss: any PairLoss, by policies: (reference: NamedPolicy, last: NamedPolicy), into path: String, resume: Bool
+    for loss: any PairLoss, by policies: (reference: NamedPolicy, last: NamedPolicy), into path: String, resume: Bool,
+    memory: Int?
   ) throws -> [TrainingPair] {
     var data = self
     if case .pairs(let records, let quiet) = self, loss.needs.contains(.frozen) {
       data = .pairs(
-        try Self.freeze(records, policies.reference, policies.last, path, resume: resume, quiet: quiet), quiet: quiet)
+        try Self.freeze(records, policies.reference, policies.last, path, memory, resume: resume, quiet: quiet),
+        quiet: quiet)
     }
     switch data {
     case .pairs(let records, _): try JSONLines.write(records, to: path)
@@ -60,7 +62,8 @@ enum TrainingData {
   }
 
   private static func freeze(
-    _ encoded: [PairRecord], _ reference: NamedPolicy, _ last: NamedPolicy, _ path: String, resume: Bool, quiet: Bool
+    _ encoded: [PairRecord], _ reference: NamedPolicy, _ last: NamedPolicy, _ path: String, _ memory: Int?,
+    resume: Bool, quiet: Bool
   ) throws -> [PairRecord] {
     if resume, let stored = FrozenPairs.stored(in: path, for: encoded, reference: reference, last: last) {
       return stored
@@ -68,7 +71,7 @@ enum TrainingData {
     let progress = Progress("Scoring", total: encoded.count, quiet: quiet)
     var done = 0
     return try FrozenPairs.freeze(
-      encoded, reference: reference, last: last,
+      encoded, reference: reference, last: last, memory: memory,
       onProgress: {
         progress.advance($0 - done)
         done = $0

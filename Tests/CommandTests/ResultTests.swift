@@ -1,3 +1,4 @@
+import Adapters
 import Foundation
 import GGUF
 import Tensors
@@ -314,8 +315,7 @@ struct ResultTests {
     let shop = try Workshop()
     let (gguf, peft) = (shop.folder + "/copy.gguf", shop.folder + "/peft")
     _ = try run(["export", shop.adapter, "--model", shop.model, "--to", "gguf", "--out", gguf])
-    #expect(
-      try Data(contentsOf: URL(fileURLWithPath: gguf)) == Data(contentsOf: URL(fileURLWithPath: shop.adapter)))
+    #expect(try LoRAAdapter.read(gguf: gguf).canonicalBytes == LoRAAdapter.read(gguf: shop.adapter).canonicalBytes)
     _ = try run(["export", shop.adapter, "--model", shop.model, "--to", "peft", "--out", peft])
     #expect(
       try Set(FileManager.default.contentsOfDirectory(atPath: peft)).isSuperset(of: [

@@ -174,8 +174,9 @@ struct TrainingTests {
     let losses = steps.compactMap { $0["loss"] as? Double }
     #expect(losses.count == 10 && losses[9] < losses[0])
     #expect(steps[0]["rewards/chosen"] == nil && steps[0]["logps/rejected"] == nil)
-    // The same answers to the same prompts, written in other words.
-    #expect(try bytes(shop.folder + "/pairs/adapter.gguf") == bytes(shop.folder + "/examples/adapter.gguf"))
+    // The same answers to the same prompts, written in other words. The files differ in what they say of their data.
+    let adapters = try ["pairs", "examples"].map { try LoRAAdapter.read(gguf: shop.folder + "/\($0)/adapter.gguf") }
+    #expect(adapters[0].canonicalBytes == adapters[1].canonicalBytes)
 
     let lacking = try run(examples, "dpo", "dpo")
     #expect(lacking.code == 65)
